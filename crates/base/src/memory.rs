@@ -1,0 +1,147 @@
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::ByteSize;
+
+/// Who holds a share of the memory budget; the labels of `vivace_memory_reserved_bytes`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Holder {
+    /// Request bodies and what is decoded from them, until they are in the head.
+    Decode,
+    /// Spans that are queryable but not yet in a block.
+    Head,
+    /// Building and uploading a block.
+    BlockBuild,
+    /// Query operators and decoded spans.
+    Query,
+}
+
+impl Holder {
+    /// Every holder, in the order of their counters.
+    pub const ALL: [Holder; 4] = [Holder::Decode, Holder::Head, Holder::BlockBuild, Holder::Query];
+
+    /// The metric label.
+    pub fn name(self) -> &'static str {
+        match self {
+            Holder::Decode => "decode",
+            Holder::Head => "head",
+            Holder::BlockBuild => "block_build",
+            Holder::Query => "query",
+        }
+    }
+}
+
+/// The process's one memory budget. Whatever grows with input reserves here before it allocates; a refusal becomes
+/// back-pressure or a clear error, never an abort.
+#[derive(Debug)]
+pub struct MemoryBudget {
+    limit: u64,
+    total: AtomicU64,
+    by_holder: [AtomicU64; Holder::ALL.len()],
+}
+
+/// The budget has no room for the reservation.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("no memory for {holder}: {requested} asked, {available} of {limit} free", holder = .holder.name())]
+pub struct MemoryRefused {
+    /// Who asked.
+    pub holder: Holder,
+    /// How much was asked.
+    pub requested: ByteSize,
+    /// How much was free at that moment.
+    pub available: ByteSize,
+    /// The whole budget.
+    pub limit: ByteSize,
+}
+
+impl MemoryBudget {
+    /// A budget of `limit`.
+    pub fn new(limit: ByteSize) -> Arc<Self> {
+        Arc::new(Self { limit: limit.bytes(), total: AtomicU64::new(0), by_holder: Default::default() })
+    }
+
+    /// The whole budget.
+    pub fn limit(&self) -> ByteSize {
+        ByteSize::from_bytes(self.limit)
+    }
+
+    /// What is reserved now, over all holders.
+    pub fn reserved(&self) -> ByteSize {
+        ByteSize::from_bytes(self.total.load(Ordering::Relaxed))
+    }
+
+    /// What one holder has reserved now.
+    pub fn reserved_by(&self, holder: Holder) -> ByteSize {
+        ByteSize::from_bytes(self.by_holder[holder as usize].load(Ordering::Relaxed))
+    }
+
+    /// Takes `bytes` for `holder` until the reservation is dropped.
+    ///
+    /// # Errors
+    /// [`MemoryRefused`] when the budget has no room.
+    pub fn reserve(self: &Arc<Self>, holder: Holder, bytes: u64) -> Result<Reservation, MemoryRefused> {
+        self.take(holder, bytes)?;
+        Ok(Reservation { budget: Arc::clone(self), holder, bytes })
+    }
+
+    fn take(&self, holder: Holder, bytes: u64) -> Result<(), MemoryRefused> {
+        let fits = |total: u64| total.checked_add(bytes).filter(|sum| *sum <= self.limit);
+        self.total.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fits).map_err(|total| MemoryRefused {
+            holder,
+            requested: ByteSize::from_bytes(bytes),
+            available: ByteSize::from_bytes(self.limit.saturating_sub(total)),
+            limit: self.limit(),
+        })?;
+        self.by_holder[holder as usize].fetch_add(bytes, Ordering::Relaxed);
+        Ok(())
+    }
+
+    fn give_back(&self, holder: Holder, bytes: u64) {
+        self.total.fetch_sub(bytes, Ordering::Relaxed);
+        self.by_holder[holder as usize].fetch_sub(bytes, Ordering::Relaxed);
+    }
+}
+
+/// A share of the budget, given back on drop.
+pub struct Reservation {
+    budget: Arc<MemoryBudget>,
+    holder: Holder,
+    bytes: u64,
+}
+
+impl Reservation {
+    /// The size of the share.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Grows the share to `bytes`, or shrinks it.
+    ///
+    /// # Errors
+    /// [`MemoryRefused`] when it would grow past the budget; the share is then unchanged.
+    pub fn resize(&mut self, bytes: u64) -> Result<(), MemoryRefused> {
+        if bytes > self.bytes {
+            self.budget.take(self.holder, bytes - self.bytes)?;
+        } else {
+            self.budget.give_back(self.holder, self.bytes - bytes);
+        }
+        self.bytes = bytes;
+        Ok(())
+    }
+}
+
+impl Drop for Reservation {
+    fn drop(&mut self) {
+        self.budget.give_back(self.holder, self.bytes);
+    }
+}
+
+impl fmt::Debug for Reservation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Reservation({}: {})", self.holder.name(), ByteSize::from_bytes(self.bytes))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,38 @@
+use proptest::prelude::*;
+
+use super::*;
+
+fn any_value() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        Just(Value::Empty),
+        ".*".prop_map(Value::String),
+        any::<bool>().prop_map(Value::Bool),
+        any::<i64>().prop_map(Value::Int),
+        prop_oneof![Just(f64::INFINITY), Just(f64::NEG_INFINITY), -1e12..1e12].prop_map(Value::Float),
+        proptest::collection::vec(any::<u8>(), 0..9).prop_map(Value::Bytes),
+    ];
+    leaf.prop_recursive(4, 24, 4, |inner| {
+        prop_oneof![
+            proptest::collection::vec(inner.clone(), 0..4).prop_map(Value::Array),
+            proptest::collection::vec((".*", inner), 0..4).prop_map(Value::Map),
+        ]
+    })
+}
+
+proptest! {
+    #[test]
+    fn json_keeps_every_value(value in any_value()) {
+        prop_assert_eq!(Value::from_json(&value.to_json()), Some(value));
+    }
+
+    #[test]
+    fn arbitrary_text_never_panics(text in ".*") {
+        let _ = Value::from_json(&text);
+    }
+}
+
+#[test]
+fn nan_survives() {
+    let back = Value::from_json(&Value::Float(f64::NAN).to_json());
+    assert!(matches!(back, Some(Value::Float(number)) if number.is_nan()));
+}

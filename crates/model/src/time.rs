@@ -1,0 +1,30 @@
+use vivace_base::UnixNanos;
+
+/// An inclusive range of nanoseconds since the Unix epoch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TimeRange {
+    /// First instant inside.
+    pub start: UnixNanos,
+    /// Last instant inside.
+    pub end: UnixNanos,
+}
+
+impl TimeRange {
+    /// Everything.
+    pub const ALL: TimeRange = TimeRange { start: 0, end: UnixNanos::MAX };
+
+    /// From whole seconds, both inclusive to the last nanosecond of `end`'s instant.
+    pub fn from_seconds(start: u64, end: u64) -> Self {
+        Self { start: start.saturating_mul(1_000_000_000), end: end.saturating_mul(1_000_000_000) }
+    }
+
+    /// Whether the two share an instant.
+    pub fn overlaps(&self, other: &TimeRange) -> bool {
+        self.start <= other.end && other.start <= self.end
+    }
+
+    /// The smallest range that holds both.
+    pub fn union(&self, other: &TimeRange) -> Self {
+        Self { start: self.start.min(other.start), end: self.end.max(other.end) }
+    }
+}
