@@ -13,7 +13,9 @@ pub struct SpanId(pub [u8; 8]);
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ParseIdError {
     /// A character that is not hex, and where (from 1).
-    #[error("trace IDs can only contain hex characters: invalid character '{character}' at position {position}")]
+    #[error(
+        "trace IDs can only contain hex characters: invalid character '{character}' at position {position}"
+    )]
     NotHex {
         /// The offending character.
         character: char,

@@ -30,11 +30,16 @@ fn encode(value: &Value) -> Json {
         Value::Int(number) => json!({ "intValue": number.to_string() }),
         Value::Float(number) if number.is_finite() => json!({ "doubleValue": number }),
         Value::Float(number) if number.is_nan() => json!({ "doubleValue": "NaN" }),
-        Value::Float(number) => json!({ "doubleValue": if *number > 0.0 { "Infinity" } else { "-Infinity" } }),
+        Value::Float(number) => {
+            json!({ "doubleValue": if *number > 0.0 { "Infinity" } else { "-Infinity" } })
+        }
         Value::Bytes(bytes) => json!({ "bytesValue": BASE64.encode(bytes) }),
-        Value::Array(values) => json!({ "arrayValue": { "values": values.iter().map(encode).collect::<Vec<_>>() } }),
+        Value::Array(values) => {
+            json!({ "arrayValue": { "values": values.iter().map(encode).collect::<Vec<_>>() } })
+        }
         Value::Map(entries) => {
-            let values: Vec<_> = entries.iter().map(|(key, value)| json!({ "key": key, "value": encode(value) })).collect();
+            let values: Vec<_> =
+                entries.iter().map(|(key, value)| json!({ "key": key, "value": encode(value) })).collect();
             json!({ "kvlistValue": { "values": values } })
         }
     }
@@ -53,7 +58,11 @@ fn decode(json: &Json, depth: usize) -> Option<Value> {
             let items = members(content)?.iter().map(|item| decode(item, depth).unwrap_or(Value::Empty));
             Some(Value::Array(items.collect()))
         }
-        "kvlistValue" => members(content)?.iter().map(|item| decode_entry(item.as_object()?, depth)).collect::<Option<_>>().map(Value::Map),
+        "kvlistValue" => members(content)?
+            .iter()
+            .map(|item| decode_entry(item.as_object()?, depth))
+            .collect::<Option<_>>()
+            .map(Value::Map),
         _ => None,
     }
 }

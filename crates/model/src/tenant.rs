@@ -16,7 +16,9 @@ pub enum InvalidTenant {
     #[error("tenant ID is too long: max 150 characters")]
     TooLong,
     /// A character outside the allowed set, or `.` or `..`.
-    #[error("tenant ID '{0}' contains unsupported character or is unsafe: letters, digits and !-_.*'() are allowed")]
+    #[error(
+        "tenant ID '{0}' contains unsupported character or is unsafe: letters, digits and !-_.*'() are allowed"
+    )]
     Unsafe(String),
 }
 

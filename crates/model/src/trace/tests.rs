@@ -34,7 +34,12 @@ fn sets(trace: &Trace) -> Vec<(i32, i32, i32)> {
 #[test]
 fn numbers_a_tree_depth_first() {
     use SpanKind::Internal;
-    let spans = vec![span(3, 1, Internal, 3), span(1, 0, Internal, 1), span(2, 1, Internal, 2), span(4, 2, Internal, 4)];
+    let spans = vec![
+        span(3, 1, Internal, 3),
+        span(1, 0, Internal, 1),
+        span(2, 1, Internal, 2),
+        span(4, 2, Internal, 4),
+    ];
     let trace = Trace::assemble(spans).expect("spans");
     assert_eq!(sets(&trace), [(1, 8, -1), (2, 5, 1), (6, 7, 1), (3, 4, 2)]);
     assert_eq!(trace.child_count(0), 2);
@@ -44,7 +49,12 @@ fn numbers_a_tree_depth_first() {
 #[test]
 fn orphans_and_cycles_stay_zero() {
     use SpanKind::Internal;
-    let spans = vec![span(1, 0, Internal, 1), span(2, 9, Internal, 2), span(3, 4, Internal, 3), span(4, 3, Internal, 4)];
+    let spans = vec![
+        span(1, 0, Internal, 1),
+        span(2, 9, Internal, 2),
+        span(3, 4, Internal, 3),
+        span(4, 3, Internal, 4),
+    ];
     let trace = Trace::assemble(spans).expect("spans");
     assert_eq!(sets(&trace), [(1, 2, -1), (0, 0, 0), (0, 0, 0), (0, 0, 0)]);
 }

@@ -1,0 +1,190 @@
+//! Questions and answers, free of any wire format.
+
+use std::collections::BTreeMap;
+
+use vivace_base::UnixNanos;
+use vivace_model::{SpanId, TimeRange, TraceId, Value};
+use vivace_traceql::{Attribute, FieldExpr, Query};
+
+/// A TraceQL search. The newest `limit` traces that match are returned, newest first.
+#[derive(Debug, Clone)]
+pub struct SearchRequest {
+    /// What to look for.
+    pub query: Query,
+    /// At most this many traces.
+    pub limit: usize,
+    /// At most this many spans in each trace's spanset.
+    pub spans_per_span_set: usize,
+    /// Traces must overlap it.
+    pub range: TimeRange,
+    /// Traces shorter than this many nanoseconds are left out.
+    pub min_duration: Option<u64>,
+    /// Traces longer than this many nanoseconds are left out.
+    pub max_duration: Option<u64>,
+}
+
+/// What a search found.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct SearchResponse {
+    /// Newest first by trace start, then by trace id.
+    pub traces: Vec<TraceMatch>,
+    /// What it took.
+    pub metrics: SearchMetrics,
+    /// Why the answer may not be complete; [`None`] when it is.
+    pub partial: Option<String>,
+}
+
+/// One trace that matches.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TraceMatch {
+    /// Its id.
+    pub trace_id: TraceId,
+    /// `service.name` of its root; [`None`] while the root has not arrived.
+    pub root_service_name: Option<String>,
+    /// Name of its root; [`None`] while the root has not arrived.
+    pub root_trace_name: Option<String>,
+    /// First start of all its spans.
+    pub start: UnixNanos,
+    /// From first start to last end of all its spans, in nanoseconds.
+    pub duration: u64,
+    /// Never empty, and none of its sets is.
+    pub span_sets: Vec<SpanSet>,
+    /// By service.
+    pub service_stats: BTreeMap<String, ServiceStats>,
+}
+
+/// How many spans one service has in a trace.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ServiceStats {
+    /// All of them.
+    pub span_count: u32,
+    /// Those with status error.
+    pub error_count: u32,
+}
+
+/// Spans of one trace that match together.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SpanSet {
+    /// At least one, at most as many as asked for.
+    pub spans: Vec<MatchedSpan>,
+    /// How many matched, shown or not.
+    pub matched: u32,
+    /// Values of `by()` and of aggregates, by expression text.
+    pub attributes: Vec<(String, Value)>,
+}
+
+/// A span in a search result.
+#[derive(Debug, Clone, PartialEq)]
+pub struct MatchedSpan {
+    /// Its id.
+    pub span_id: SpanId,
+    /// Its name.
+    pub name: String,
+    /// When it began.
+    pub start: UnixNanos,
+    /// How long it took, in nanoseconds.
+    pub duration: u64,
+    /// What the query mentions and the span has, under the bare name (`reference/tempo.md` 2.3).
+    pub attributes: Vec<(String, Value)>,
+}
+
+/// What a search cost, under Tempo's names.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct SearchMetrics {
+    /// Traces looked at.
+    pub inspected_traces: u32,
+    /// Bytes of blocks and head looked at.
+    pub inspected_bytes: u64,
+    /// Spans looked at.
+    pub inspected_spans: u64,
+    /// Blocks in the catalog snapshot.
+    pub total_blocks: u32,
+    /// Their bytes.
+    pub total_block_bytes: u64,
+}
+
+/// Where tags are looked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum TagScope {
+    /// Resource attributes.
+    Resource,
+    /// Span attributes.
+    Span,
+    /// Event attributes.
+    Event,
+    /// Link attributes.
+    Link,
+    /// Instrumentation scope attributes.
+    Instrumentation,
+    /// What every span has by nature.
+    Intrinsic,
+}
+
+/// Which attribute names there are.
+#[derive(Debug, Clone)]
+pub struct TagNamesRequest {
+    /// Only this scope; [`None`] for all.
+    pub scope: Option<TagScope>,
+    /// Only on spans that match.
+    pub filter: Option<FieldExpr>,
+    /// Only on spans that overlap it.
+    pub range: TimeRange,
+    /// At most this many per scope; 0 for the engine's own limit.
+    pub limit: usize,
+}
+
+/// Attribute names by scope, sorted; a scope without names is left out.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct TagNames {
+    /// The names.
+    pub scopes: BTreeMap<TagScope, Vec<String>>,
+    /// Bytes looked at.
+    pub inspected_bytes: u64,
+    /// Why the answer may not be complete; [`None`] when it is.
+    pub partial: Option<String>,
+}
+
+/// Which values an attribute has.
+#[derive(Debug, Clone)]
+pub struct TagValuesRequest {
+    /// The attribute.
+    pub attribute: Attribute,
+    /// Only on spans that match.
+    pub filter: Option<FieldExpr>,
+    /// Only on spans that overlap it.
+    pub range: TimeRange,
+    /// At most this many; 0 for the engine's own limit.
+    pub limit: usize,
+}
+
+/// The type of a tag value, as `reference/tempo.md` 2.4 lists them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[expect(missing_docs, reason = "the names are Tempo's")]
+pub enum TagValueKind {
+    String,
+    Int,
+    Float,
+    Bool,
+    Duration,
+    Keyword,
+}
+
+/// One value of an attribute.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TagValue {
+    /// Its type.
+    pub kind: TagValueKind,
+    /// Its text.
+    pub text: String,
+}
+
+/// Values of an attribute, sorted.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct TagValues {
+    /// The values.
+    pub values: Vec<TagValue>,
+    /// Bytes looked at.
+    pub inspected_bytes: u64,
+    /// Why the answer may not be complete; [`None`] when it is.
+    pub partial: Option<String>,
+}
