@@ -1,1 +1,15 @@
-//! .
+//! What is kept and where: the write-ahead log, the object store, the catalog of blocks. Knows neither queries nor
+//! protocols.
+
+pub mod catalog;
+mod durable;
+mod error;
+pub mod limits;
+pub mod object;
+pub mod paths;
+pub mod wal;
+
+pub use catalog::{BlockMeta, Catalog, Catalogs, Snapshot, WalRange};
+pub use error::{CatalogError, StoreError, WalError};
+pub use object::{open_store, probe_put_if_absent};
+pub use wal::{CommitSink, Record, Replay, Replayed, Seq, Wal, WalOptions, WalStats};

@@ -1,0 +1,183 @@
+use std::collections::HashSet;
+use std::fmt::{self, Debug};
+use std::ops::Range;
+use std::sync::Arc;
+
+use arrow::array::{Array, BooleanArray, FixedSizeBinaryArray, RecordBatch};
+use arrow::datatypes::Schema;
+use arrow::error::ArrowError;
+use bytes::Bytes;
+use futures::future::BoxFuture;
+use futures::stream::BoxStream;
+use futures::{FutureExt, StreamExt, TryStreamExt};
+use object_store::path::Path;
+use object_store::{ObjectStore, ObjectStoreExt};
+use parquet::arrow::arrow_reader::{ArrowPredicateFn, ArrowReaderMetadata, ArrowReaderOptions, RowFilter};
+use parquet::arrow::async_reader::{AsyncFileReader, ParquetRecordBatchStreamBuilder};
+use parquet::arrow::ProjectionMask;
+use parquet::errors::ParquetError;
+use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData, ParquetMetaDataReader};
+use vivace_model::schema::{self, AttributeColumn, AttributeScope};
+use vivace_model::{TenantId, TraceId};
+
+use super::{BlockError, SPANS_FILE};
+use crate::{BlockMeta, limits, paths};
+
+/// Batches of a block, in its order.
+pub type SpanStream = BoxStream<'static, Result<RecordBatch, BlockError>>;
+
+/// Keeps only rows of these traces.
+pub type TraceFilter = Arc<HashSet<TraceId>>;
+
+/// Which columns are wanted. Attributes are resolved per block: own columns of every type, and the list.
+#[derive(Debug, Clone, Default)]
+pub struct Projection {
+    /// Fixed columns by name.
+    pub fixed: Vec<&'static str>,
+    /// Attributes by scope and key.
+    pub attributes: Vec<(AttributeScope, String)>,
+    /// All columns, whatever the rest says.
+    pub everything: bool,
+}
+
+impl Projection {
+    /// Every column.
+    pub fn everything() -> Self {
+        Self { everything: true, ..Self::default() }
+    }
+
+    /// Positions of the wanted columns in a block's or the head's schema.
+    pub fn indices(&self, schema: &Schema) -> Vec<usize> {
+        let wanted = |name: &str| self.wants(name);
+        schema.fields().iter().enumerate().filter(|(_, field)| wanted(field.name())).map(|(at, _)| at).collect()
+    }
+
+    fn wants(&self, name: &str) -> bool {
+        if self.everything || self.fixed.iter().any(|fixed| *fixed == name) {
+            return true;
+        }
+        if let Some(own) = AttributeColumn::from_column_name(name) {
+            return self.attributes.iter().any(|(scope, key)| *scope == own.scope && *key == own.key);
+        }
+        self.attributes.iter().any(|(scope, _)| scope.list_column() == name)
+    }
+}
+
+/// A block opened for reading: its footer is in memory. Cheap to clone and to keep.
+#[derive(Clone)]
+pub struct BlockReader {
+    store: Arc<dyn ObjectStore>,
+    path: Path,
+    metadata: ArrowReaderMetadata,
+}
+
+impl BlockReader {
+    /// Reads and checks a block's footer.
+    ///
+    /// # Errors
+    /// [`BlockError`] names the object and what is wrong.
+    pub async fn open(store: Arc<dyn ObjectStore>, tenant: &TenantId, meta: &BlockMeta) -> Result<Self, BlockError> {
+        let path = paths::block_prefix(tenant, meta.id).join(SPANS_FILE);
+        if meta.format > schema::FORMAT {
+            return Err(BlockError::TooNew { path: path.to_string(), found: meta.format, known: schema::FORMAT });
+        }
+        let size = store.head(&path).await.map_err(|error| BlockError::store("read block", &path, &error))?.size;
+        let mut file = BlockFile { store: Arc::clone(&store), path: path.clone() };
+        let footer = ParquetMetaDataReader::new()
+            .with_page_index_policy(PageIndexPolicy::Optional)
+            .with_prefetch_hint(Some(limits::FOOTER_PREFETCH))
+            .load_and_finish(&mut file, size)
+            .await
+            .map_err(|error| unreadable(&path, &error))?;
+        let metadata = ArrowReaderMetadata::try_new(Arc::new(footer), ArrowReaderOptions::new())
+            .map_err(|error| unreadable(&path, &error))?;
+        Ok(Self { store, path, metadata })
+    }
+
+    /// The block's columns.
+    pub fn schema(&self) -> &Schema {
+        self.metadata.schema()
+    }
+
+    /// The object, for messages.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Streams the wanted columns of all rows, or of the rows of some traces.
+    ///
+    /// # Errors
+    /// [`BlockError`] when the read cannot begin; the stream ends with one when it cannot go on.
+    pub fn read(&self, projection: &Projection, traces: Option<TraceFilter>) -> Result<SpanStream, BlockError> {
+        let file = BlockFile { store: Arc::clone(&self.store), path: self.path.clone() };
+        let mut builder = ParquetRecordBatchStreamBuilder::new_with_metadata(file, self.metadata.clone());
+        let roots = ProjectionMask::roots(builder.parquet_schema(), projection.indices(self.schema()));
+        if let Some(traces) = traces {
+            let at = self.schema().index_of(schema::TRACE_ID).map_err(|error| self.corrupt(&error))?;
+            let mask = ProjectionMask::roots(builder.parquet_schema(), [at]);
+            let predicate = ArrowPredicateFn::new(mask, move |batch| of_traces(&batch, &traces));
+            builder = builder.with_row_filter(RowFilter::new(vec![Box::new(predicate)]));
+        }
+        let stream = builder
+            .with_projection(roots)
+            .with_batch_size(limits::READ_BATCH_ROWS)
+            .build()
+            .map_err(|error| unreadable(&self.path, &error))?;
+        let path = self.path.clone();
+        Ok(stream.map_err(move |error| unreadable(&path, &error)).boxed())
+    }
+
+    fn corrupt(&self, error: &ArrowError) -> BlockError {
+        BlockError::Corrupt { path: self.path.to_string(), reason: error.to_string() }
+    }
+}
+
+impl Debug for BlockReader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "BlockReader({})", self.path)
+    }
+}
+
+fn of_traces(batch: &RecordBatch, traces: &HashSet<TraceId>) -> Result<BooleanArray, ArrowError> {
+    let ids: Option<&FixedSizeBinaryArray> = batch.column(0).as_any().downcast_ref();
+    let ids = ids.ok_or_else(|| ArrowError::SchemaError("trace ids are not 16 bytes".to_owned()))?;
+    let is_wanted = |row: usize| ids.value(row).try_into().is_ok_and(|id| traces.contains(&TraceId(id)));
+    Ok((0..ids.len()).map(|row| Some(is_wanted(row))).collect())
+}
+
+fn unreadable(path: &Path, error: &ParquetError) -> BlockError {
+    if let ParquetError::External(source) = error
+        && let Some(store_error) = source.downcast_ref::<object_store::Error>()
+    {
+        return BlockError::store("read block", path, store_error);
+    }
+    BlockError::Corrupt { path: path.to_string(), reason: error.to_string() }
+}
+
+/// The bytes of a block for the Parquet reader.
+struct BlockFile {
+    store: Arc<dyn ObjectStore>,
+    path: Path,
+}
+
+impl AsyncFileReader for BlockFile {
+    fn get_bytes(&mut self, range: Range<u64>) -> BoxFuture<'_, Result<Bytes, ParquetError>> {
+        async move { self.store.get_range(&self.path, range).await.map_err(external) }.boxed()
+    }
+
+    fn get_byte_ranges(&mut self, ranges: Vec<Range<u64>>) -> BoxFuture<'_, Result<Vec<Bytes>, ParquetError>> {
+        async move { self.store.get_ranges(&self.path, &ranges).await.map_err(external) }.boxed()
+    }
+
+    fn get_metadata<'a>(
+        &'a mut self,
+        _options: Option<&'a ArrowReaderOptions>,
+    ) -> BoxFuture<'a, Result<Arc<ParquetMetaData>, ParquetError>> {
+        let refused = "the footer is read once, by BlockReader::open";
+        async move { Err(ParquetError::General(refused.to_owned())) }.boxed()
+    }
+}
+
+fn external(error: object_store::Error) -> ParquetError {
+    ParquetError::External(Box::new(error))
+}

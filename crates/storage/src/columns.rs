@@ -1,0 +1,23 @@
+//! Spans to Arrow columns and back, in the layout of [`vivace_model::schema`], and access to single columns without
+//! decoding whole spans.
+
+mod access;
+mod decode;
+mod encode;
+
+pub use access::{AttributeList, EventColumns, LinkColumns, AttributeValues, ValueRef, column, list_column};
+pub use decode::SpanDecoder;
+pub use encode::{AttributesBuilder, SpanBatchBuilder};
+
+/// A batch does not have the layout it should have.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("column `{column}` {problem}")]
+pub struct ColumnError {
+    /// Which column.
+    pub column: String,
+    /// What is wrong with it.
+    pub problem: &'static str,
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,40 @@
+use std::fmt::Debug;
+
+use arrow::array::RecordBatch;
+use vivace_model::TenantId;
+
+use crate::Seq;
+
+/// Spans that are queryable but perhaps not yet in a block. Declared here so that queries reach them without knowing
+/// ingest. Take this snapshot first and the catalog's second, then drop what the catalog covers: data that moves in
+/// between is seen twice, never missed, and the second sight drops.
+pub trait LiveSpans: Send + Sync + Debug {
+    /// A tenant's live spans now. Cheap: arrays are shared, not copied.
+    fn snapshot(&self, tenant: &TenantId) -> LiveSnapshot;
+}
+
+/// A tenant's live spans at one moment.
+#[derive(Debug, Clone, Default)]
+pub struct LiveSnapshot {
+    /// The write-ahead log they came through.
+    pub writer: String,
+    /// Batches of the span schema in commit order.
+    pub batches: Vec<LiveBatch>,
+}
+
+/// Some live spans.
+#[derive(Debug, Clone)]
+pub struct LiveBatch {
+    /// The last log record in it. A catalog that covers this covers the whole batch, since blocks are cut between
+    /// batches.
+    pub last: Seq,
+    /// The spans.
+    pub spans: RecordBatch,
+}
+
+impl LiveSnapshot {
+    /// The batches that no block of a catalog holds, given up to where it covers this log.
+    pub fn uncovered(self, covered_through: Seq) -> impl Iterator<Item = RecordBatch> {
+        self.batches.into_iter().filter(move |batch| batch.last > covered_through).map(|batch| batch.spans)
+    }
+}

@@ -1,0 +1,326 @@
+use std::collections::VecDeque;
+use std::fs::{File, TryLockError};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use vivace_base::{Clock, Randomness};
+
+use super::disk::{Disk, SegmentFile};
+use super::format::{self, HEADER_BYTES};
+use super::reader::{Replay, SegmentReader, Stop};
+use super::{Seq, WalOptions, WalStats};
+use crate::WalError;
+use crate::durable::sync_dir;
+
+/// The segments of a log and the one that is written to.
+#[derive(Debug)]
+pub(super) struct Log {
+    disk: Box<dyn Disk>,
+    clock: Arc<dyn Clock>,
+    dir: PathBuf,
+    segment_bytes: u64,
+    next_seq: Seq,
+    /// Oldest first.
+    sealed: VecDeque<Sealed>,
+    /// [`None`] after a failure, until the next group makes a new one.
+    active: Option<Active>,
+    fsyncs: u64,
+    fsync_nanos: u64,
+    failed_groups: u64,
+    /// Held until the log is dropped.
+    _lock: File,
+}
+
+#[derive(Debug)]
+struct Sealed {
+    path: PathBuf,
+    first: Seq,
+    last: Seq,
+    bytes: u64,
+}
+
+#[derive(Debug)]
+struct Active {
+    file: Box<dyn SegmentFile>,
+    path: PathBuf,
+    first: Seq,
+    /// Up to here everything is durable.
+    bytes: u64,
+}
+
+/// A log just opened.
+pub(super) struct Opened {
+    pub(super) log: Log,
+    pub(super) writer_id: String,
+    pub(super) replay: Replay,
+}
+
+/// Locks the directory, cuts the torn end off the last segment, and starts a new segment after it.
+pub(super) fn open(disk: Box<dyn Disk>, options: &WalOptions) -> Result<Opened, WalError> {
+    let dir = &options.dir;
+    std::fs::create_dir_all(dir).map_err(|e| WalError::io("create", dir, e))?;
+    let lock = lock(dir)?;
+    let writer_id = writer_id(dir, options.randomness.as_ref())?;
+    let firsts = list(dir)?;
+    for first in &firsts {
+        refuse_newer(&format::segment_path(dir, *first))?;
+    }
+    let next_seq = match firsts.last() {
+        Some(last) => recover_last(&format::segment_path(dir, *last), *last)?,
+        None => 1,
+    };
+    let replay = Replay::new(firsts.iter().map(|first| format::segment_path(dir, *first)));
+    let mut log = Log {
+        disk,
+        clock: Arc::clone(&options.clock),
+        dir: dir.clone(),
+        segment_bytes: options.segment_bytes,
+        next_seq,
+        sealed: sealed(dir, &firsts, next_seq)?,
+        active: None,
+        fsyncs: 0,
+        fsync_nanos: 0,
+        failed_groups: 0,
+        _lock: lock,
+    };
+    log.ensure_active()?;
+    Ok(Opened { log, writer_id, replay })
+}
+
+impl Log {
+    /// The number the next record gets.
+    pub(super) fn next_seq(&self) -> Seq {
+        self.next_seq
+    }
+
+    /// Writes a group of records and syncs it, and returns the number of the first. All of them are durable, or none
+    /// counts as written.
+    pub(super) fn commit<'a>(
+        &mut self,
+        records: impl Iterator<Item = (u8, &'a vivace_model::TenantId, &'a [u8])>,
+    ) -> Result<Seq, WalError> {
+        let first = self.next_seq;
+        let committed = self.write_group(records);
+        if committed.is_err() {
+            self.failed_groups += 1;
+            self.abandon_active();
+        }
+        committed.map(|()| first)
+    }
+
+    fn write_group<'a>(
+        &mut self,
+        records: impl Iterator<Item = (u8, &'a vivace_model::TenantId, &'a [u8])>,
+    ) -> Result<(), WalError> {
+        self.rotate_if_full()?;
+        self.ensure_active()?;
+        let Some(active) = self.active.as_mut() else { return Ok(()) };
+        let failed = |operation| {
+            let path = active.path.clone();
+            move |e| WalError::io(operation, path, e)
+        };
+        let (write_failed, sync_failed) = (failed("write"), failed("sync"));
+        let mut end = active.bytes;
+        for (format, tenant, payload) in records {
+            let prefix = format::encode_prefix(self.next_seq, format, tenant, payload);
+            // Counted before it is written: a number that may have reached the disk is never given out again.
+            self.next_seq += 1;
+            let written = active.file.write(&prefix).and_then(|()| active.file.write(payload));
+            if let Err(error) = written {
+                return Err(write_failed(error));
+            }
+            end += (prefix.len() + payload.len()) as u64;
+        }
+        let started = self.clock.monotonic();
+        active.file.sync().map_err(sync_failed)?;
+        let took = self.clock.monotonic().saturating_sub(started);
+        active.bytes = end;
+        self.fsyncs += 1;
+        self.fsync_nanos += u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
+        Ok(())
+    }
+
+    /// Deletes the sealed segments covered by `through`, sealing the active one first if it is covered too.
+    pub(super) fn release(&mut self, through: Seq) -> Result<usize, WalError> {
+        let newest = self.next_seq - 1;
+        let covered = newest <= through && self.active.as_ref().is_some_and(|active| active.first <= newest);
+        if covered {
+            self.seal_active();
+        }
+        // The file name of the newest segment is what keeps numbers from starting again, so it must be there first.
+        self.ensure_active()?;
+        let mut released = 0;
+        while let Some(oldest) = self.sealed.front().filter(|oldest| oldest.last <= through) {
+            match self.disk.remove(&oldest.path) {
+                Ok(()) => released += 1,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(WalError::io("delete", &oldest.path, error)),
+            }
+            self.sealed.pop_front();
+        }
+        if released > 0 {
+            self.disk.sync_dir(&self.dir).map_err(|e| WalError::io("sync", &self.dir, e))?;
+        }
+        Ok(released)
+    }
+
+    pub(super) fn stats(&self) -> WalStats {
+        let sealed: u64 = self.sealed.iter().map(|segment| segment.bytes).sum();
+        let active = self.active.as_ref();
+        WalStats {
+            segments: (self.sealed.len() + usize::from(active.is_some())) as u64,
+            bytes: sealed + active.map_or(0, |active| active.bytes),
+            fsyncs: self.fsyncs,
+            fsync_nanos: self.fsync_nanos,
+            failed_groups: self.failed_groups,
+            oldest_seq: self
+                .sealed
+                .front()
+                .map(|s| s.first)
+                .unwrap_or(self.next_seq.min(active.map_or(self.next_seq, |active| active.first))),
+        }
+    }
+
+    fn rotate_if_full(&mut self) -> Result<(), WalError> {
+        if self.active.as_ref().is_some_and(|active| active.bytes >= self.segment_bytes) {
+            self.seal_active();
+        }
+        Ok(())
+    }
+
+    fn seal_active(&mut self) {
+        if let Some(Active { path, first, bytes, .. }) = self.active.take() {
+            self.sealed.push_back(Sealed { path, first, last: self.next_seq - 1, bytes });
+        }
+    }
+
+    /// After a failed write or sync nothing is known of the pages beyond the last good sync, so the segment ends there.
+    fn abandon_active(&mut self) {
+        let Some(active) = self.active.as_mut() else { return };
+        if let Err(error) = active.file.truncate(active.bytes) {
+            // Replay then finds the end damaged, or records whose appenders were told of the failure.
+            let path = active.path.display();
+            tracing::error!(%path, %error, "the unacknowledged end of a segment cannot be cut off");
+        }
+        self.seal_active();
+    }
+
+    fn ensure_active(&mut self) -> Result<(), WalError> {
+        if self.active.is_some() {
+            return Ok(());
+        }
+        let path = format::segment_path(&self.dir, self.next_seq);
+        let failed = |e| WalError::io("create", &path, e);
+        let mut file = self.disk.create(&path).map_err(failed)?;
+        file.write(&format::encode_header(self.next_seq)).map_err(failed)?;
+        file.sync().map_err(failed)?;
+        self.disk.sync_dir(&self.dir).map_err(|e| WalError::io("sync", &self.dir, e))?;
+        self.active = Some(Active { file, path, first: self.next_seq, bytes: HEADER_BYTES as u64 });
+        Ok(())
+    }
+}
+
+fn lock(dir: &Path) -> Result<File, WalError> {
+    let path = dir.join("lock");
+    let file = File::create(&path).map_err(|e| WalError::io("create", &path, e))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(WalError::Locked { dir: dir.to_owned() }),
+        Err(TryLockError::Error(error)) => Err(WalError::io("lock", path, error)),
+    }
+}
+
+/// Reads the writer id, or makes one; written aside and renamed, so that it is whole or not there.
+fn writer_id(dir: &Path, randomness: &dyn Randomness) -> Result<String, WalError> {
+    let path = dir.join("writer");
+    match std::fs::read_to_string(&path) {
+        Ok(text) => return valid_writer_id(text.trim(), &path),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(WalError::io("read", path, error)),
+    }
+    let id = format!("{:016x}{:016x}", randomness.next_u64(), randomness.next_u64());
+    let aside = dir.join("writer.new");
+    let write = || {
+        let mut file = File::create(&aside)?;
+        file.write_all(format!("{id}\n").as_bytes())?;
+        file.sync_all()?;
+        std::fs::rename(&aside, &path)?;
+        sync_dir(dir)
+    };
+    write().map_err(|e| WalError::io("write", &path, e))?;
+    Ok(id)
+}
+
+fn valid_writer_id(text: &str, path: &Path) -> Result<String, WalError> {
+    if text.len() == 32 && text.bytes().all(|b| b.is_ascii_hexdigit()) {
+        return Ok(text.to_owned());
+    }
+    Err(WalError::Corrupt {
+        path: path.to_owned(),
+        offset: 0,
+        reason: "it is not 32 hex digits".to_owned(),
+        lost: "restore the file, or move the directory away to start without what it holds".to_owned(),
+    })
+}
+
+/// The first sequence numbers of the segments, in order.
+fn list(dir: &Path) -> Result<Vec<Seq>, WalError> {
+    let failed = |e| WalError::io("list", dir, e);
+    let mut firsts = Vec::new();
+    for entry in std::fs::read_dir(dir).map_err(failed)? {
+        firsts.extend(format::first_seq(&entry.map_err(failed)?.path()));
+    }
+    firsts.sort_unstable();
+    Ok(firsts)
+}
+
+fn refuse_newer(path: &Path) -> Result<(), WalError> {
+    match SegmentReader::open(path) {
+        Err(stop @ (Stop::Newer(_) | Stop::Io(_))) => Err(stop.into_error(path, 0)),
+        Err(Stop::Damaged(_)) | Ok(_) => Ok(()),
+    }
+}
+
+/// Cuts the last segment off after its last whole record: what follows was never acknowledged. Returns the number the
+/// next record gets.
+fn recover_last(path: &Path, first: Seq) -> Result<Seq, WalError> {
+    let mut reader = match SegmentReader::open(path) {
+        Ok(reader) => reader,
+        // The header is synced before the first record is written, so there is none.
+        Err(Stop::Damaged(_)) => return Ok(first),
+        Err(stop) => return Err(stop.into_error(path, 0)),
+    };
+    let mut next = first;
+    let stop = loop {
+        match reader.next_body() {
+            Ok(Some(body)) => next = body.seq + 1,
+            Ok(None) => return Ok(next),
+            Err(Stop::Damaged(reason)) => break reason,
+            Err(stop) => return Err(stop.into_error(path, reader.offset())),
+        }
+    };
+    let (offset, torn_bytes) = (reader.offset(), reader.length() - reader.offset());
+    tracing::warn!(path = %path.display(), offset, torn_bytes, reason = stop, "unacknowledged end of the log cut off");
+    let cut = || {
+        let file = File::options().write(true).open(path)?;
+        file.set_len(offset)?;
+        file.sync_all()
+    };
+    cut().map_err(|e| WalError::io("cut the torn end off", path, e))?;
+    Ok(next)
+}
+
+/// The segments with records. The last one may have none: its name is then the next record's number, and it is written
+/// anew.
+fn sealed(dir: &Path, firsts: &[Seq], next_seq: Seq) -> Result<VecDeque<Sealed>, WalError> {
+    let nexts = firsts.iter().skip(1).chain([&next_seq]);
+    let with_records = firsts.iter().zip(nexts).filter(|(first, next)| first < next);
+    with_records
+        .map(|(&first, &next)| {
+            let path = format::segment_path(dir, first);
+            let bytes = std::fs::metadata(&path).map_err(|e| WalError::io("read", &path, e))?.len();
+            Ok(Sealed { path, first, last: next - 1, bytes })
+        })
+        .collect()
+}

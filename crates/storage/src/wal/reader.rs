@@ -1,0 +1,176 @@
+use std::collections::VecDeque;
+use std::fs::File;
+use std::io::{self, BufReader, Read};
+use std::path::{Path, PathBuf};
+
+use bytes::Bytes;
+use vivace_model::TenantId;
+
+use super::Seq;
+use super::format::{self, Body, FRAME_BYTES, HEADER_BYTES, Header};
+use crate::WalError;
+
+/// A record read back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Replayed {
+    /// Its number.
+    pub seq: Seq,
+    /// Whose it is.
+    pub tenant: TenantId,
+    /// What the payload is, as given to the append.
+    pub format: u8,
+    /// The bytes kept.
+    pub payload: Bytes,
+}
+
+/// What the log held when it was opened, oldest first, one record in memory at a time. An error is about one segment,
+/// whose rest is then skipped: log it and go on.
+#[derive(Debug)]
+pub struct Replay {
+    segments: VecDeque<PathBuf>,
+    current: Option<SegmentReader>,
+}
+
+/// Reads one segment from its beginning.
+#[derive(Debug)]
+pub(super) struct SegmentReader {
+    path: PathBuf,
+    file: BufReader<File>,
+    /// The file's length when it was opened; a record that claims to reach past it is damaged.
+    length: u64,
+    offset: u64,
+}
+
+/// Why a segment cannot be read on.
+#[derive(Debug)]
+pub(super) enum Stop {
+    Damaged(String),
+    Newer(u32),
+    Io(io::Error),
+}
+
+impl Replay {
+    pub(super) fn new(segments: impl IntoIterator<Item = PathBuf>) -> Self {
+        Self { segments: segments.into_iter().collect(), current: None }
+    }
+
+    fn next_record(&mut self) -> Result<Option<Replayed>, WalError> {
+        loop {
+            if self.current.is_none() {
+                let Some(path) = self.segments.pop_front() else { return Ok(None) };
+                let reader = SegmentReader::open(&path).map_err(|stop| stop.into_error(&path, 0))?;
+                self.current = Some(reader);
+            }
+            let Some(reader) = self.current.as_mut() else { continue };
+            match reader.next_replayed() {
+                Ok(Some(record)) => return Ok(Some(record)),
+                Ok(None) => self.current = None,
+                Err(error) => {
+                    self.current = None;
+                    return Err(error);
+                }
+            }
+        }
+    }
+}
+
+impl Iterator for Replay {
+    type Item = Result<Replayed, WalError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.next_record().transpose()
+    }
+}
+
+impl SegmentReader {
+    pub(super) fn open(path: &Path) -> Result<Self, Stop> {
+        let file = File::open(path).map_err(Stop::Io)?;
+        let length = file.metadata().map_err(Stop::Io)?.len();
+        let mut reader = Self { path: path.to_owned(), file: BufReader::new(file), length, offset: 0 };
+        let mut header = [0; HEADER_BYTES];
+        if length < HEADER_BYTES as u64 {
+            return Err(Stop::Damaged("the segment is shorter than its header".to_owned()));
+        }
+        reader.read(&mut header)?;
+        match format::decode_header(&header) {
+            Header::Valid { first } if Some(first) == format::first_seq(path) => Ok(reader),
+            Header::Valid { first } => Err(Stop::Damaged(format!(
+                "the header is that of the segment that starts with record {first}"
+            ))),
+            Header::Newer(version) => Err(Stop::Newer(version)),
+            Header::Damaged => Err(Stop::Damaged("the header does not check out".to_owned())),
+        }
+    }
+
+    /// The end of the last record read.
+    pub(super) fn offset(&self) -> u64 {
+        self.offset
+    }
+
+    pub(super) fn length(&self) -> u64 {
+        self.length
+    }
+
+    /// The next record; [`None`] at the end of the file.
+    pub(super) fn next_body(&mut self) -> Result<Option<Body>, Stop> {
+        let start = self.offset;
+        if start == self.length {
+            return Ok(None);
+        }
+        let body = self.read_body();
+        if body.is_err() {
+            self.offset = start;
+        }
+        body.map(Some)
+    }
+
+    fn read_body(&mut self) -> Result<Body, Stop> {
+        let left = self.length - self.offset;
+        if left < FRAME_BYTES as u64 {
+            return Err(Stop::Damaged("the record's frame is cut off".to_owned()));
+        }
+        let mut frame = [0; FRAME_BYTES];
+        self.read(&mut frame)?;
+        let (crc, length) = format::decode_frame(&frame);
+        if u64::from(length) > left - FRAME_BYTES as u64 {
+            return Err(Stop::Damaged("the record is cut off".to_owned()));
+        }
+        let mut body = vec![0; length as usize];
+        self.read(&mut body)?;
+        format::decode_body(crc, Bytes::from(body)).map_err(|reason| Stop::Damaged(reason.to_owned()))
+    }
+
+    fn read(&mut self, into: &mut [u8]) -> Result<(), Stop> {
+        self.file.read_exact(into).map_err(Stop::Io)?;
+        self.offset += into.len() as u64;
+        Ok(())
+    }
+
+    fn next_replayed(&mut self) -> Result<Option<Replayed>, WalError> {
+        let start = self.offset;
+        let body = self.next_body().map_err(|stop| stop.into_error(&self.path, start))?;
+        let Some(Body { seq, format, tenant, payload }) = body else { return Ok(None) };
+        let tenant = std::str::from_utf8(&tenant).ok().and_then(|text| text.parse().ok());
+        let tenant = tenant.ok_or_else(|| {
+            Stop::Damaged("the record's tenant is no tenant id".to_owned()).into_error(&self.path, start)
+        })?;
+        Ok(Some(Replayed { seq, tenant, format, payload }))
+    }
+}
+
+impl Stop {
+    pub(super) fn into_error(self, path: &Path, offset: u64) -> WalError {
+        match self {
+            Stop::Io(source) => WalError::io("read", path, source),
+            Stop::Newer(found) => {
+                WalError::UnsupportedFormat { path: path.to_owned(), found, known: format::FORMAT }
+            }
+            Stop::Damaged(reason) => WalError::Corrupt {
+                path: path.to_owned(),
+                offset,
+                reason,
+                lost: "the records from there to the end of this segment are lost".to_owned(),
+            },
+        }
+    }
+}
