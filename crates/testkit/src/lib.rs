@@ -1,1 +1,14 @@
-//! .
+//! What tests share: a clock and randomness they control, an object store that fails on demand, and spans to work on.
+//! Everything here is deterministic given its seed. Never a dependency of the program.
+
+mod builder;
+mod clock;
+mod faulting;
+mod generator;
+mod rng;
+
+pub use builder::{BASE_TIME, SpanBuilder};
+pub use clock::ManualClock;
+pub use faulting::{Fault, FaultingStore, Operation};
+pub use generator::TraceGenerator;
+pub use rng::{SEED_VARIABLE, SeededRandomness, seeds};
