@@ -1,12 +1,16 @@
 //! OTLP messages to spans and back. The only place that knows how one becomes the other.
 
+mod decode;
+mod encode;
+
 use bytes::Bytes;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
-use opentelemetry_proto::tonic::trace::v1::ResourceSpans;
 use prost::Message;
-use vivace_model::Span;
 
 use crate::IngestError;
+
+pub use decode::{Rejections, keep_valid, spans};
+pub use encode::encode;
 
 /// Reads a binary request.
 ///
@@ -26,7 +30,5 @@ pub fn decode_json(body: &[u8]) -> Result<ExportTraceServiceRequest, IngestError
         .map_err(|error| IngestError::Malformed { format: "JSON", reason: error.to_string() })
 }
 
-/// Groups spans by resource and scope into OTLP messages; order of first appearance is kept.
-pub fn encode(_spans: &[Span]) -> Vec<ResourceSpans> {
-    Vec::new()
-}
+#[cfg(test)]
+mod tests;

@@ -5,7 +5,7 @@ mod access;
 mod decode;
 mod encode;
 
-pub use access::{AttributeList, EventColumns, LinkColumns, AttributeValues, ValueRef, column, list_column};
+pub use access::{AttributeList, AttributeValues, EventColumns, LinkColumns, ValueRef, column, list_column};
 pub use decode::SpanDecoder;
 pub use encode::{AttributesBuilder, SpanBatchBuilder};
 
@@ -20,4 +20,4 @@ pub struct ColumnError {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

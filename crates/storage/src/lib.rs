@@ -1,15 +1,21 @@
 //! What is kept and where: the write-ahead log, the object store, the catalog of blocks. Knows neither queries nor
 //! protocols.
 
+pub mod block;
 pub mod catalog;
+pub mod columns;
 mod durable;
 mod error;
 pub mod limits;
+mod live;
 pub mod object;
 pub mod paths;
 pub mod wal;
 
+pub use block::{BlockError, BlockReader, Projection};
 pub use catalog::{BlockMeta, Catalog, Catalogs, Snapshot, WalRange};
+pub use columns::ColumnError;
 pub use error::{CatalogError, StoreError, WalError};
+pub use live::{LiveBatch, LiveSnapshot, LiveSpans};
 pub use object::{open_store, probe_put_if_absent};
 pub use wal::{CommitSink, Record, Replay, Replayed, Seq, Wal, WalOptions, WalStats};

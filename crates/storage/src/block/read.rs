@@ -12,9 +12,9 @@ use futures::stream::BoxStream;
 use futures::{FutureExt, StreamExt, TryStreamExt};
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
+use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{ArrowPredicateFn, ArrowReaderMetadata, ArrowReaderOptions, RowFilter};
 use parquet::arrow::async_reader::{AsyncFileReader, ParquetRecordBatchStreamBuilder};
-use parquet::arrow::ProjectionMask;
 use parquet::errors::ParquetError;
 use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData, ParquetMetaDataReader};
 use vivace_model::schema::{self, AttributeColumn, AttributeScope};
@@ -49,7 +49,13 @@ impl Projection {
     /// Positions of the wanted columns in a block's or the head's schema.
     pub fn indices(&self, schema: &Schema) -> Vec<usize> {
         let wanted = |name: &str| self.wants(name);
-        schema.fields().iter().enumerate().filter(|(_, field)| wanted(field.name())).map(|(at, _)| at).collect()
+        schema
+            .fields()
+            .iter()
+            .enumerate()
+            .filter(|(_, field)| wanted(field.name()))
+            .map(|(at, _)| at)
+            .collect()
     }
 
     fn wants(&self, name: &str) -> bool {
@@ -76,12 +82,21 @@ impl BlockReader {
     ///
     /// # Errors
     /// [`BlockError`] names the object and what is wrong.
-    pub async fn open(store: Arc<dyn ObjectStore>, tenant: &TenantId, meta: &BlockMeta) -> Result<Self, BlockError> {
+    pub async fn open(
+        store: Arc<dyn ObjectStore>,
+        tenant: &TenantId,
+        meta: &BlockMeta,
+    ) -> Result<Self, BlockError> {
         let path = paths::block_prefix(tenant, meta.id).join(SPANS_FILE);
         if meta.format > schema::FORMAT {
-            return Err(BlockError::TooNew { path: path.to_string(), found: meta.format, known: schema::FORMAT });
+            return Err(BlockError::TooNew {
+                path: path.to_string(),
+                found: meta.format,
+                known: schema::FORMAT,
+            });
         }
-        let size = store.head(&path).await.map_err(|error| BlockError::store("read block", &path, &error))?.size;
+        let size =
+            store.head(&path).await.map_err(|error| BlockError::store("read block", &path, &error))?.size;
         let mut file = BlockFile { store: Arc::clone(&store), path: path.clone() };
         let footer = ParquetMetaDataReader::new()
             .with_page_index_policy(PageIndexPolicy::Optional)
@@ -108,7 +123,11 @@ impl BlockReader {
     ///
     /// # Errors
     /// [`BlockError`] when the read cannot begin; the stream ends with one when it cannot go on.
-    pub fn read(&self, projection: &Projection, traces: Option<TraceFilter>) -> Result<SpanStream, BlockError> {
+    pub fn read(
+        &self,
+        projection: &Projection,
+        traces: Option<TraceFilter>,
+    ) -> Result<SpanStream, BlockError> {
         let file = BlockFile { store: Arc::clone(&self.store), path: self.path.clone() };
         let mut builder = ParquetRecordBatchStreamBuilder::new_with_metadata(file, self.metadata.clone());
         let roots = ProjectionMask::roots(builder.parquet_schema(), projection.indices(self.schema()));
@@ -165,7 +184,10 @@ impl AsyncFileReader for BlockFile {
         async move { self.store.get_range(&self.path, range).await.map_err(external) }.boxed()
     }
 
-    fn get_byte_ranges(&mut self, ranges: Vec<Range<u64>>) -> BoxFuture<'_, Result<Vec<Bytes>, ParquetError>> {
+    fn get_byte_ranges(
+        &mut self,
+        ranges: Vec<Range<u64>>,
+    ) -> BoxFuture<'_, Result<Vec<Bytes>, ParquetError>> {
         async move { self.store.get_ranges(&self.path, &ranges).await.map_err(external) }.boxed()
     }
 

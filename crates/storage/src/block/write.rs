@@ -44,8 +44,8 @@ pub fn build_block(batches: &[RecordBatch]) -> Result<BuiltBlock, BlockError> {
     let columns = choose_columns(&spans)?;
     let file_schema: SchemaRef = Arc::new(block_schema(&columns));
     let to_error = |error: parquet::errors::ParquetError| BlockError::Build(error.to_string());
-    let mut writer =
-        ArrowWriter::try_new(Vec::new(), Arc::clone(&file_schema), Some(properties(&columns)?)).map_err(to_error)?;
+    let mut writer = ArrowWriter::try_new(Vec::new(), Arc::clone(&file_schema), Some(properties(&columns)?))
+        .map_err(to_error)?;
     for rows in order.rows.chunks(limits::BLOCK_WRITE_ROWS) {
         writer.write(&rearrange(&spans, rows, &columns, &file_schema)?).map_err(to_error)?;
     }
@@ -83,7 +83,8 @@ pub async fn store_block(
 }
 
 fn properties(columns: &[AttributeColumn]) -> Result<WriterProperties, BlockError> {
-    let level = ZstdLevel::try_new(limits::BLOCK_ZSTD_LEVEL).map_err(|error| BlockError::Build(error.to_string()))?;
+    let level =
+        ZstdLevel::try_new(limits::BLOCK_ZSTD_LEVEL).map_err(|error| BlockError::Build(error.to_string()))?;
     let plain = [schema::SPAN_ID, schema::PARENT_SPAN_ID];
     let delta = [schema::START, schema::DURATION];
     let mut builder = WriterProperties::builder()
@@ -92,7 +93,10 @@ fn properties(columns: &[AttributeColumn]) -> Result<WriterProperties, BlockErro
         .set_data_page_row_count_limit(limits::PAGE_ROWS)
         .set_statistics_enabled(EnabledStatistics::Page)
         .set_created_by(concat!("vivace ", env!("CARGO_PKG_VERSION")).to_owned())
-        .set_key_value_metadata(Some(vec![KeyValue::new(schema::FORMAT_KEY.to_owned(), schema::FORMAT.to_string())]));
+        .set_key_value_metadata(Some(vec![KeyValue::new(
+            schema::FORMAT_KEY.to_owned(),
+            schema::FORMAT.to_string(),
+        )]));
     for name in plain {
         builder = builder.set_column_dictionary_enabled(ColumnPath::from(name), false);
     }
@@ -161,7 +165,8 @@ fn lift(
 ) -> Result<Lifted, BlockError> {
     let list = list_column(spans, scope.list_column())?;
     let of_scope: Vec<_> = columns.iter().enumerate().filter(|(_, own)| own.scope == scope).collect();
-    let mut values: Vec<_> = of_scope.iter().filter_map(|(_, own)| OwnColumn::new(own.value_type, rows.len())).collect();
+    let mut values: Vec<_> =
+        of_scope.iter().filter_map(|(_, own)| OwnColumn::new(own.value_type, rows.len())).collect();
     // For each key in the dictionary: the columns, of different types, that take it.
     let takers: Vec<Vec<usize>> = list
         .keys()

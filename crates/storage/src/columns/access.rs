@@ -2,8 +2,8 @@ use std::any::type_name;
 use std::ops::Range;
 
 use arrow::array::{
-    Array, AsArray, BinaryArray, BooleanArray, Float64Array, Int8Array, Int32Array, Int64Array, ListArray, RecordBatch,
-    StringArray, UInt32Array, UInt64Array,
+    Array, AsArray, BinaryArray, BooleanArray, Float64Array, Int8Array, Int32Array, Int64Array, ListArray,
+    RecordBatch, StringArray, UInt32Array, UInt64Array,
 };
 use arrow::datatypes::{Int8Type, Int32Type, UInt32Type, UInt64Type};
 use vivace_model::Value;

@@ -1,11 +1,13 @@
 use std::sync::Arc;
 
-use arrow::array::{Array, FixedSizeBinaryArray, Int8Array, Int64Array, RecordBatch, StringArray, UInt32Array, UInt64Array};
+use arrow::array::{
+    Array, FixedSizeBinaryArray, Int8Array, Int64Array, RecordBatch, StringArray, UInt32Array, UInt64Array,
+};
 use vivace_model::schema::{self, AttributeColumn, AttributeScope};
 use vivace_model::{Attribute, Event, Link, Resource, Scope, Span, SpanId, SpanKind, StatusCode, TraceId};
 
-use super::access::{AttributeList, AttributeValues, EventColumns, LinkColumns, column, list_column};
 use super::ColumnError;
+use super::access::{AttributeList, AttributeValues, EventColumns, LinkColumns, column, list_column};
 
 /// Reads whole spans out of a batch that has every column. Attributes come in the order of their keys, whatever the
 /// batch's layout, so that the same span reads the same from head and block.
@@ -87,7 +89,10 @@ impl<'a> SpanDecoder<'a> {
         Span {
             trace_id: self.trace_id(row),
             span_id: SpanId(fixed(self.span_id.value(row))),
-            parent_span_id: self.parent_span_id.is_valid(row).then(|| SpanId(fixed(self.parent_span_id.value(row)))),
+            parent_span_id: self
+                .parent_span_id
+                .is_valid(row)
+                .then(|| SpanId(fixed(self.parent_span_id.value(row)))),
             trace_state: text(self.trace_state, row),
             flags: self.flags.value(row),
             name: text(self.name, row),

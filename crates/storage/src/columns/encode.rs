@@ -1,8 +1,8 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    ArrayRef, BinaryBuilder, FixedSizeBinaryBuilder, Int8Array, ListArray, PrimitiveArray, RecordBatch, StringBuilder,
-    StringDictionaryBuilder, StructArray, UInt32Array,
+    ArrayRef, BinaryBuilder, FixedSizeBinaryBuilder, Int8Array, ListArray, PrimitiveArray, RecordBatch,
+    StringBuilder, StringDictionaryBuilder, StructArray, UInt32Array,
 };
 use arrow::buffer::{OffsetBuffer, ScalarBuffer};
 use arrow::datatypes::{DataType, Field, Fields, Int32Type, Int64Type, UInt64Type};
@@ -10,7 +10,7 @@ use vivace_model::schema::{ValueType, attribute_fields, event_fields, link_field
 use vivace_model::{Attribute, Event, Link, Span, Value};
 
 /// Collects spans into one batch of the span schema.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct SpanBatchBuilder {
     trace_id: Vec<[u8; 16]>,
     span_id: Vec<[u8; 8]>,
@@ -103,7 +103,8 @@ impl SpanBatchBuilder {
             self.events.finish(),
             self.links.finish(),
         ];
-        RecordBatch::try_new(Arc::new(span_schema()), columns).expect("columns stand in the order of the span schema")
+        RecordBatch::try_new(Arc::new(span_schema()), columns)
+            .expect("columns stand in the order of the span schema")
     }
 }
 
@@ -134,7 +135,6 @@ fn end_row(offsets: &mut Vec<i32>, length: usize) {
 }
 
 /// Collects one attribute list per row.
-#[derive(Debug)]
 pub struct AttributesBuilder {
     offsets: Vec<i32>,
     keys: StringDictionaryBuilder<Int32Type>,
@@ -176,8 +176,11 @@ impl AttributesBuilder {
 
     /// The column.
     pub fn finish(mut self) -> ListArray {
-        let children: Vec<ArrayRef> =
-            vec![Arc::new(self.keys.finish()), Arc::new(Int8Array::from(self.types)), Arc::new(self.values.finish())];
+        let children: Vec<ArrayRef> = vec![
+            Arc::new(self.keys.finish()),
+            Arc::new(Int8Array::from(self.types)),
+            Arc::new(self.values.finish()),
+        ];
         list_of(attribute_fields(), self.offsets, children)
     }
 
@@ -198,7 +201,7 @@ impl AttributesBuilder {
 }
 
 /// Attributes, dropped count and schema URL of a resource or scope.
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct OriginBuilder {
     attributes: AttributesBuilder,
     dropped: Vec<u32>,
@@ -221,7 +224,6 @@ impl OriginBuilder {
     }
 }
 
-#[derive(Debug)]
 struct EventsBuilder {
     offsets: Vec<i32>,
     time: Vec<u64>,
@@ -264,7 +266,6 @@ impl EventsBuilder {
     }
 }
 
-#[derive(Debug)]
 struct LinksBuilder {
     offsets: Vec<i32>,
     trace_id: BinaryBuilder,

@@ -1,0 +1,202 @@
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+use opentelemetry_proto::tonic::common::v1::{AnyValue, InstrumentationScope, KeyValue, any_value};
+use opentelemetry_proto::tonic::resource::v1::Resource as OtlpResource;
+use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span as OtlpSpan, span};
+use vivace_model::{
+    Attribute, Event, Link, Resource, Scope, Span, SpanId, SpanKind, StatusCode, TraceId, Value,
+};
+
+/// How many refused spans are named in the message; the rest are counted.
+const NAMED_REJECTIONS: usize = 3;
+
+/// Spans that were refused, and why.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Rejections {
+    /// Refused for their trace id.
+    pub invalid_trace_id: u64,
+    /// Refused for their span id.
+    pub invalid_span_id: u64,
+    reasons: Vec<String>,
+}
+
+impl Rejections {
+    /// How many spans were refused.
+    pub fn total(&self) -> u64 {
+        self.invalid_trace_id + self.invalid_span_id
+    }
+
+    /// Names the first refused spans; empty when none was.
+    pub fn message(&self) -> String {
+        let unnamed = self.total().saturating_sub(self.reasons.len() as u64);
+        let more = if unnamed == 0 { String::new() } else { format!("; and {unnamed} more") };
+        format!("{}{more}", self.reasons.join("; "))
+    }
+
+    /// Whether a span may stay; if not, notes why (texts of `reference/tempo.md` 1.5).
+    fn admit(&mut self, span: &OtlpSpan) -> bool {
+        let fault = if span.trace_id.len() != 16 {
+            self.invalid_trace_id += 1;
+            format!("trace ids must be 128 bit, received {} bits", span.trace_id.len() * 8)
+        } else if span.span_id.len() != 8 || span.span_id.iter().all(|byte| *byte == 0) {
+            self.invalid_span_id += 1;
+            format!("span ids must be 64 bit and not all zero, received {} bits", span.span_id.len() * 8)
+        } else {
+            return true;
+        };
+        if self.reasons.len() < NAMED_REJECTIONS {
+            let name: String = span.name.chars().take(80).collect();
+            let ids = format!("trace id {}, span id {}", hex(&span.trace_id), hex(&span.span_id));
+            self.reasons.push(format!("span \"{name}\" ({ids}): {fault}"));
+        }
+        false
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    let shown: String = bytes.iter().take(20).map(|byte| format!("{byte:02x}")).collect();
+    if shown.is_empty() { "empty".to_owned() } else { shown }
+}
+
+/// Takes the spans with bad ids out of a request.
+pub fn keep_valid(request: &mut ExportTraceServiceRequest) -> Rejections {
+    let mut rejections = Rejections::default();
+    let scopes = request.resource_spans.iter_mut().flat_map(|resource| &mut resource.scope_spans);
+    for scope in scopes {
+        scope.spans.retain(|span| rejections.admit(span));
+    }
+    rejections
+}
+
+/// The spans of a request whose ids are valid; others are skipped.
+pub fn spans(request: ExportTraceServiceRequest) -> impl Iterator<Item = Span> {
+    request.resource_spans.into_iter().flat_map(resource_spans)
+}
+
+fn resource_spans(message: ResourceSpans) -> impl Iterator<Item = Span> {
+    let resource = Arc::new(resource(message.resource.unwrap_or_default(), message.schema_url));
+    message.scope_spans.into_iter().flat_map(move |scope| scope_spans(scope, &resource))
+}
+
+fn scope_spans(message: ScopeSpans, resource: &Arc<Resource>) -> impl Iterator<Item = Span> + use<> {
+    let scope = Arc::new(scope(message.scope.unwrap_or_default(), message.schema_url));
+    let resource = Arc::clone(resource);
+    message.spans.into_iter().filter_map(move |span| convert(span, &resource, &scope))
+}
+
+fn resource(message: OtlpResource, schema_url: String) -> Resource {
+    Resource {
+        attributes: attributes(message.attributes),
+        dropped_attributes: message.dropped_attributes_count,
+        schema_url,
+    }
+}
+
+fn scope(message: InstrumentationScope, schema_url: String) -> Scope {
+    Scope {
+        name: message.name,
+        version: message.version,
+        attributes: attributes(message.attributes),
+        dropped_attributes: message.dropped_attributes_count,
+        schema_url,
+    }
+}
+
+fn convert(message: OtlpSpan, resource: &Arc<Resource>, scope: &Arc<Scope>) -> Option<Span> {
+    let status = message.status.unwrap_or_default();
+    Some(Span {
+        trace_id: TraceId(message.trace_id.try_into().ok()?),
+        span_id: SpanId(message.span_id.try_into().ok()?),
+        parent_span_id: parent(&message.parent_span_id),
+        trace_state: message.trace_state,
+        flags: message.flags,
+        name: message.name,
+        kind: SpanKind::from_otlp(message.kind),
+        start: message.start_time_unix_nano,
+        end: message.end_time_unix_nano,
+        status: StatusCode::from_otlp(status.code),
+        status_message: status.message,
+        attributes: attributes(message.attributes),
+        dropped_attributes: message.dropped_attributes_count,
+        events: message.events.into_iter().map(event).collect(),
+        dropped_events: message.dropped_events_count,
+        links: message.links.into_iter().map(link).collect(),
+        dropped_links: message.dropped_links_count,
+        resource: Arc::clone(resource),
+        scope: Arc::clone(scope),
+    })
+}
+
+/// A parent id that is empty, all zero or of another length than 8 bytes names no span: the span is a root.
+fn parent(bytes: &[u8]) -> Option<SpanId> {
+    bytes.try_into().ok().map(SpanId).filter(|id| !id.is_zero())
+}
+
+fn event(message: span::Event) -> Event {
+    Event {
+        time: message.time_unix_nano,
+        name: message.name,
+        attributes: attributes(message.attributes),
+        dropped_attributes: message.dropped_attributes_count,
+    }
+}
+
+fn link(message: span::Link) -> Link {
+    Link {
+        trace_id: message.trace_id,
+        span_id: message.span_id,
+        trace_state: message.trace_state,
+        flags: message.flags,
+        attributes: attributes(message.attributes),
+        dropped_attributes: message.dropped_attributes_count,
+    }
+}
+
+/// OTLP requires keys to be unique; of equal ones the first is kept.
+fn attributes(messages: Vec<KeyValue>) -> Vec<Attribute> {
+    let mut converted: Vec<Attribute> = messages
+        .into_iter()
+        .map(|message| Attribute { key: message.key, value: message.value.map_or(Value::Empty, value) })
+        .collect();
+    drop_repeated(&mut converted);
+    converted
+}
+
+fn drop_repeated(attributes: &mut Vec<Attribute>) {
+    /// Below this, comparing all pairs is cheaper than hashing.
+    const FEW: usize = 24;
+    if attributes.len() <= FEW {
+        let mut at = 1;
+        while at < attributes.len() {
+            if attributes[..at].iter().any(|earlier| earlier.key == attributes[at].key) {
+                attributes.remove(at);
+            } else {
+                at += 1;
+            }
+        }
+        return;
+    }
+    let mut seen = HashSet::with_capacity(attributes.len());
+    attributes.retain(|attribute| seen.insert(attribute.key.clone()));
+}
+
+fn value(message: AnyValue) -> Value {
+    use any_value::Value as Any;
+    match message.value {
+        None => Value::Empty,
+        Some(Any::StringValue(text)) => Value::String(text),
+        Some(Any::BoolValue(truth)) => Value::Bool(truth),
+        Some(Any::IntValue(number)) => Value::Int(number),
+        Some(Any::DoubleValue(number)) => Value::Float(number),
+        Some(Any::BytesValue(bytes)) => Value::Bytes(bytes),
+        Some(Any::ArrayValue(array)) => Value::Array(array.values.into_iter().map(value).collect()),
+        Some(Any::KvlistValue(list)) => {
+            let entries = list.values.into_iter();
+            Value::Map(entries.map(|entry| (entry.key, entry.value.map_or(Value::Empty, value))).collect())
+        }
+        // A reference into a string table that only the profiles signal has.
+        Some(Any::StringValueStrindex(_)) => Value::Empty,
+    }
+}

@@ -1,0 +1,107 @@
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use futures::TryStreamExt;
+use object_store::memory::InMemory;
+use object_store::{ObjectStore, ObjectStoreExt, PutPayload};
+use vivace_base::BlockId;
+use vivace_model::schema::AttributeScope;
+use vivace_model::{Attribute, Span, TenantId, TraceId, Value};
+
+use super::*;
+use crate::BlockMeta;
+use crate::columns::tests::rich_span;
+use crate::columns::{SpanBatchBuilder, SpanDecoder};
+
+fn batch(spans: &[Span]) -> RecordBatch {
+    let mut builder = SpanBatchBuilder::default();
+    spans.iter().for_each(|span| builder.push(span));
+    builder.finish()
+}
+
+async fn stored(spans: &[Span]) -> (Arc<dyn ObjectStore>, TenantId, BlockMeta) {
+    let store: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
+    let tenant = TenantId::single();
+    let id: BlockId = "0".repeat(32).parse().expect("id");
+    let halves = spans.split_at(spans.len() / 2);
+    let block = build_block(&[batch(halves.0), batch(halves.1)]).expect("builds");
+    let meta = store_block(&*store, &tenant, id, block, None).await.expect("stores");
+    (store, tenant, meta)
+}
+
+async fn read_all(reader: &BlockReader, traces: Option<TraceFilter>) -> Vec<Span> {
+    let batches: Vec<_> =
+        reader.read(&Projection::everything(), traces).expect("opens").try_collect().await.expect("reads");
+    batches
+        .iter()
+        .flat_map(|batch| {
+            let mut decoder = SpanDecoder::new(batch).expect("layout");
+            (0..batch.num_rows()).map(|row| decoder.span(row)).collect::<Vec<_>>()
+        })
+        .collect()
+}
+
+#[tokio::test]
+async fn keeps_every_span_in_trace_order() {
+    let mut spans: Vec<_> = (1..40).map(rich_span).collect();
+    let mut late = rich_span(1);
+    late.span_id.0[0] = 77;
+    late.start = 9_999;
+    spans.push(late);
+    let (store, tenant, meta) = stored(&spans).await;
+    assert_eq!((meta.rows, meta.traces), (40, 39));
+    let reader = BlockReader::open(store, &tenant, &meta).await.expect("opens");
+    let read = read_all(&reader, None).await;
+    spans.sort_by_key(|span| (span.trace_id, span.start));
+    assert_eq!(read, spans, "traces 1 to 39 start in the order of their ids");
+}
+
+#[tokio::test]
+async fn frequent_attributes_get_columns_and_rare_ones_do_not() {
+    let mut spans: Vec<_> = (0..250).map(|at| rich_span(at as u8)).collect();
+    spans[3].attributes.push(Attribute::new("rare", 1_i64));
+    spans[4].attributes[1].value = Value::from(4_i64);
+    let columns = choose_columns(&batch(&spans)).expect("layout");
+    let names: Vec<_> = columns.iter().map(|own| own.column_name()).collect();
+    assert!(names.contains(&"span.a1:str".to_owned()));
+    assert!(names.contains(&"resource.service.name:str".to_owned()));
+    assert!(!names.contains(&"span.rare:int".to_owned()) && !names.contains(&"span.a1:int".to_owned()));
+
+    let (store, tenant, meta) = stored(&spans).await;
+    let reader = BlockReader::open(store, &tenant, &meta).await.expect("opens");
+    let wanted = TraceFilter::new([TraceId([4; 16])].into());
+    let read = read_all(&reader, Some(wanted)).await;
+    assert_eq!(read, [spans[4].clone()], "the odd type comes back from the list");
+}
+
+#[tokio::test]
+async fn a_projection_reads_only_what_it_names() {
+    let (store, tenant, meta) = stored(&[rich_span(1), rich_span(2)]).await;
+    let reader = BlockReader::open(store, &tenant, &meta).await.expect("opens");
+    let attributes = vec![(AttributeScope::Span, "a3".to_owned())];
+    let projection = Projection { fixed: vec!["name"], attributes, everything: false };
+    let batches: Vec<_> = reader.read(&projection, None).expect("opens").try_collect().await.expect("reads");
+    let schema = batches[0].schema();
+    let names: Vec<_> = schema.fields().iter().map(|field| field.name().as_str()).collect();
+    assert_eq!(names, ["name", "span_attributes", "span.a3:int"]);
+}
+
+#[tokio::test]
+async fn damage_is_named() {
+    let (store, tenant, meta) = stored(&[rich_span(1)]).await;
+    let path = crate::paths::block_prefix(&tenant, meta.id).join(SPANS_FILE);
+    store.put(&path, PutPayload::from_static(b"not parquet at all")).await.expect("puts");
+    let error = BlockReader::open(Arc::clone(&store), &tenant, &meta).await.expect_err("damaged");
+    assert!(matches!(&error, BlockError::Corrupt { path, .. } if path.ends_with(SPANS_FILE)), "{error}");
+    store.delete(&path).await.expect("deletes");
+    let error = BlockReader::open(store, &tenant, &meta).await.expect_err("missing");
+    assert_eq!(error.kind(), ErrorKind::Corrupt);
+}
+
+#[tokio::test]
+async fn a_newer_format_is_refused() {
+    let (store, tenant, mut meta) = stored(&[rich_span(1)]).await;
+    meta.format += 1;
+    let error = BlockReader::open(store, &tenant, &meta).await.expect_err("too new");
+    assert!(matches!(error, BlockError::TooNew { .. }), "{error}");
+}
