@@ -5,6 +5,8 @@
 //! recursion over it is safe.
 
 mod attribute;
+mod print;
+mod symbol;
 
 pub use attribute::{Attribute, Intrinsic, Scope};
 

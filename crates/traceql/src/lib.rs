@@ -2,9 +2,22 @@
 //! Arrow, no clock. The rules are those of `reference/tempo.md` section 4.
 
 mod ast;
+mod error;
+mod fold;
+mod lenient;
+mod lexer;
+mod parser;
+mod pattern;
+mod token;
+mod types;
 
 pub use ast::{
     Aggregate, Attribute, BinaryOp, FieldExpr, Hint, Intrinsic, Kind, MathExpr, MathQuery, MetricsFunction,
     MetricsOp, MetricsPipeline, MetricsSource, Pipeline, Query, ScalarExpr, ScalarFilter, Scope, SecondStage,
     SpansetExpr, SpansetOp, Stage, Static, Status, UnaryOp,
 };
+pub use error::{ErrorStage, TraceqlError};
+pub use lenient::parse_tag_filter;
+pub use lexer::format_duration;
+pub use parser::{MAX_DEPTH, MAX_NESTING, MAX_TEXT, parse, parse_attribute, parse_validated};
+pub use pattern::compile_pattern;
