@@ -9,6 +9,7 @@ mod print;
 mod symbol;
 
 pub use attribute::{Attribute, Intrinsic, Scope};
+pub(crate) use symbol::precedence;
 
 /// A whole query.
 ///

@@ -1,5 +1,5 @@
-//! Folding of literal-only expressions. What has no literal result (division by zero, overflow, NaN, a wrong type or
-//! pattern) is left as it is.
+//! Folding of literal-only expressions. What has no literal result (division by zero, integer overflow, NaN, a wrong
+//! type or pattern) is left as it is.
 
 use std::cmp::Ordering;
 
@@ -111,7 +111,7 @@ fn duration_multiple(op: BinaryOp, nanos: i64, factor: i64) -> Option<Static> {
     result.and_then(duration)
 }
 
-/// The least duration has no literal form.
+/// The least duration has no literal form; like what is lost or too large it becomes a float.
 fn duration(nanos: i64) -> Option<Static> {
     (nanos != i64::MIN).then_some(Static::Duration(nanos))
 }

@@ -22,16 +22,6 @@ pub const MAX_NESTING: u32 = 128;
 /// Depth of the deepest tree. A chain such as `a || b || c` is as deep as it has operators.
 pub const MAX_DEPTH: u32 = 512;
 
-/// Binding strength of operators, weakest first.
-mod level {
-    pub(super) const LOGICAL: u8 = 1;
-    pub(super) const COMPARISON: u8 = 2;
-    pub(super) const SUM: u8 = 3;
-    /// Prefix `!` is between sum and product, prefix `-` at sum; the operand of both starts at product.
-    pub(super) const PRODUCT: u8 = 5;
-    pub(super) const POWER: u8 = 6;
-}
-
 type Parsed<T> = Result<T, TraceqlError>;
 
 /// Parses without validating: types may not fit, patterns may be wrong.

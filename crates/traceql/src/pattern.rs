@@ -104,6 +104,13 @@ fn escape<'a>(after: &'a str, in_class: bool, out: &mut String) -> Result<&'a st
             out.push_str(&regex::escape(quoted));
             return Ok(rest);
         }
+        'p' | 'P' | 'x' if rest.starts_with('{') => {
+            let (braces, rest) = rest.split_at(rest.find('}').map_or(rest.len(), |end| end + 1));
+            out.push('\\');
+            out.push(c);
+            out.push_str(braces);
+            return Ok(rest);
+        }
         '<' | '>' => out.push(c),
         '0'..='7' => return octal(after, out),
         _ => {

@@ -1,11 +1,12 @@
-//! The printer: text that parses to the same tree. Nested operators are always in brackets.
+//! The printer: text that parses to the same tree, with no more brackets than that takes (deep trees would not fit
+//! into the parser's nesting limit otherwise).
 
 use std::fmt::{self, Display, Formatter, Write};
 
 use super::{
     Aggregate, Attribute, BinaryOp, FieldExpr, Hint, Intrinsic, Kind, MathExpr, MathQuery, MetricsFunction,
     MetricsOp, MetricsPipeline, MetricsSource, Pipeline, Query, ScalarExpr, ScalarFilter, Scope, SecondStage,
-    SpansetExpr, SpansetOp, Stage, Static, Status, UnaryOp,
+    SpansetExpr, SpansetOp, Stage, Static, Status, UnaryOp, precedence,
 };
 use crate::lexer::{format_duration, is_plain_name};
 
@@ -56,18 +57,50 @@ impl Display for Stage {
     }
 }
 
+/// How strongly an expression's outermost operator holds it together.
+trait Operand: Display {
+    fn precedence(&self) -> u8;
+}
+
+fn of_literal(value: &Static) -> u8 {
+    if value.is_negative() { precedence::PREFIX } else { precedence::LEAF }
+}
+
+/// `left op right`, the sides in brackets where they would be torn apart.
+fn binary(f: &mut Formatter<'_>, op: impl Display, strength: u8, sides: [&impl Operand; 2]) -> fmt::Result {
+    let [left, right] = sides;
+    let from_right = strength == precedence::POWER;
+    bracketed_if(f, left, left.precedence() < strength + u8::from(from_right))?;
+    write!(f, " {op} ")?;
+    bracketed_if(f, right, right.precedence() < strength + u8::from(!from_right))
+}
+
+impl Operand for SpansetExpr {
+    fn precedence(&self) -> u8 {
+        match self {
+            Self::Binary { op, .. } => op.precedence(),
+            Self::Filter(_) | Self::Pipeline(_) => precedence::LEAF,
+        }
+    }
+}
+
 impl Display for SpansetExpr {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let operand =
-            |f: &mut Formatter<'_>, side: &Self| bracketed_if(f, side, matches!(side, Self::Binary { .. }));
         match self {
             Self::Filter(expr) => write!(f, "{{ {expr} }}"),
             Self::Pipeline(pipeline) => write!(f, "({pipeline})"),
-            Self::Binary { op, left, right } => {
-                operand(f, left)?;
-                write!(f, " {op} ")?;
-                operand(f, right)
-            }
+            Self::Binary { op, left, right } => binary(f, op, op.precedence(), [&**left, &**right]),
+        }
+    }
+}
+
+impl Operand for FieldExpr {
+    fn precedence(&self) -> u8 {
+        match self {
+            Self::Literal(value) => of_literal(value),
+            Self::Attribute(_) => precedence::LEAF,
+            Self::Unary { .. } => precedence::PREFIX,
+            Self::Binary { op, .. } => op.precedence(),
         }
     }
 }
@@ -79,21 +112,10 @@ impl Display for FieldExpr {
             Self::Attribute(attribute) => attribute.fmt(f),
             Self::Unary { op, expr } => {
                 write!(f, "{op}")?;
-                bracketed_if(f, expr, expr.is_operation())
+                bracketed_if(f, expr, expr.precedence() < precedence::PREFIX)
             }
-            Self::Binary { op, left, right } => {
-                let negative = matches!(&**left, Self::Literal(value) if value.is_negative());
-                bracketed_if(f, left, left.is_operation() || (negative && op.is_arithmetic()))?;
-                write!(f, " {op} ")?;
-                bracketed_if(f, right, right.is_operation())
-            }
+            Self::Binary { op, left, right } => binary(f, op, op.precedence(), [&**left, &**right]),
         }
-    }
-}
-
-impl FieldExpr {
-    fn is_operation(&self) -> bool {
-        matches!(self, Self::Unary { .. } | Self::Binary { .. })
     }
 }
 
@@ -103,18 +125,23 @@ impl Display for ScalarFilter {
     }
 }
 
+impl Operand for ScalarExpr {
+    fn precedence(&self) -> u8 {
+        match self {
+            Self::Literal(value) => of_literal(value),
+            Self::Aggregate(_) | Self::Pipeline { .. } => precedence::LEAF,
+            Self::Binary { op, .. } => op.precedence(),
+        }
+    }
+}
+
 impl Display for ScalarExpr {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match self {
             Self::Literal(value) => value.fmt(f),
             Self::Aggregate(aggregate) => aggregate.fmt(f),
             Self::Pipeline { pipeline, scalar } => write!(f, "({pipeline} | {scalar})"),
-            Self::Binary { op, left, right } => {
-                let negative = matches!(&**left, Self::Literal(value) if value.is_negative());
-                bracketed_if(f, left, negative || matches!(**left, Self::Binary { .. }))?;
-                write!(f, " {op} ")?;
-                bracketed_if(f, right, matches!(**right, Self::Binary { .. }))
-            }
+            Self::Binary { op, left, right } => binary(f, op, op.precedence(), [&**left, &**right]),
         }
     }
 }
@@ -195,17 +222,22 @@ impl Display for SecondStage {
     }
 }
 
+impl Operand for MathExpr {
+    fn precedence(&self) -> u8 {
+        match self {
+            Self::Literal(value) => of_literal(value),
+            Self::Query(_) => precedence::LEAF,
+            Self::Binary { op, .. } => op.precedence(),
+        }
+    }
+}
+
 impl Display for MathExpr {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match self {
             Self::Literal(value) => value.fmt(f),
             Self::Query(query) => query.fmt(f),
-            Self::Binary { op, left, right } => {
-                let negative = matches!(&**left, Self::Literal(value) if value.is_negative());
-                bracketed_if(f, left, negative || matches!(**left, Self::Binary { .. }))?;
-                write!(f, " {op} ")?;
-                bracketed_if(f, right, matches!(**right, Self::Binary { .. }))
-            }
+            Self::Binary { op, left, right } => binary(f, op, op.precedence(), [&**left, &**right]),
         }
     }
 }
@@ -342,3 +374,6 @@ fn separated(f: &mut Formatter<'_>, items: &[impl Display], separator: &str) -> 
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

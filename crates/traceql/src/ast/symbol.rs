@@ -2,6 +2,19 @@
 
 use super::{BinaryOp, Kind, SpansetOp, Static, Status, UnaryOp};
 
+/// Binding strength of operators, weakest first (`reference/tempo.md` 4.2).
+pub(crate) mod precedence {
+    pub(crate) const LOGICAL: u8 = 1;
+    pub(crate) const COMPARISON: u8 = 2;
+    pub(crate) const SUM: u8 = 3;
+    /// Prefix operators; their operand starts at product.
+    pub(crate) const PREFIX: u8 = 4;
+    pub(crate) const PRODUCT: u8 = 5;
+    /// The only level that associates to the right.
+    pub(crate) const POWER: u8 = 6;
+    pub(crate) const LEAF: u8 = u8::MAX;
+}
+
 impl UnaryOp {
     /// As written in a query.
     pub fn symbol(self) -> &'static str {
@@ -13,7 +26,7 @@ impl UnaryOp {
 }
 
 impl BinaryOp {
-    const ALL: [Self; 16] = [
+    pub(crate) const ALL: [Self; 16] = [
         Self::Add,
         Self::Sub,
         Self::Mul,
@@ -56,6 +69,16 @@ impl BinaryOp {
 
     pub(crate) fn from_symbol(symbol: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|op| op.symbol() == symbol)
+    }
+
+    pub(crate) fn precedence(self) -> u8 {
+        match self {
+            Self::And | Self::Or => precedence::LOGICAL,
+            Self::Add | Self::Sub => precedence::SUM,
+            Self::Mul | Self::Div | Self::Mod => precedence::PRODUCT,
+            Self::Pow => precedence::POWER,
+            _ => precedence::COMPARISON,
+        }
     }
 }
 
@@ -105,6 +128,13 @@ impl SpansetOp {
 
     pub(crate) fn from_symbol(symbol: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|op| op.symbol() == symbol)
+    }
+
+    pub(crate) fn precedence(self) -> u8 {
+        match self {
+            Self::And | Self::Or => precedence::LOGICAL,
+            _ => precedence::COMPARISON,
+        }
     }
 }
 

@@ -40,7 +40,9 @@ impl Lexer<'_> {
                 Some('\\') => match self.next() {
                     Some(c @ ('"' | '\\')) => name.push(c),
                     _ => {
-                        return Err(r#"invalid escape in attribute name: only \" and \\ are known"#.to_owned());
+                        return Err(
+                            r#"invalid escape in attribute name: only \" and \\ are known"#.to_owned()
+                        );
                     }
                 },
                 Some(c) => name.push(c),

@@ -1,5 +1,5 @@
-use super::{Parsed, Parser, level};
-use crate::ast::{Attribute, BinaryOp, FieldExpr, Intrinsic, Scope, Static, UnaryOp};
+use super::{Parsed, Parser};
+use crate::ast::{Attribute, BinaryOp, FieldExpr, Intrinsic, Scope, Static, UnaryOp, precedence};
 use crate::error::ErrorStage;
 use crate::fold;
 use crate::pattern;
@@ -18,7 +18,7 @@ pub(super) struct Operand {
 
 impl Parser<'_> {
     pub(super) fn field_expr(&mut self) -> Parsed<Operand> {
-        self.field_level(level::LOGICAL)
+        self.field_level(precedence::LOGICAL)
     }
 
     /// `'{' field? '}'`, whose value must be boolean.
@@ -39,15 +39,15 @@ impl Parser<'_> {
     /// An expression whose operators bind at least as strongly as `min`.
     fn field_level(&mut self, min: u8) -> Parsed<Operand> {
         let mut left = self.prefix()?;
-        while let Some((op, strength)) =
-            self.symbol().and_then(field_operator).filter(|(_, level)| *level >= min)
+        while let Some(op) = self.symbol().and_then(BinaryOp::from_symbol)
+            && op.precedence() >= min
         {
             let offset = self.offset();
             self.advance();
             let right = if op == BinaryOp::Pow {
-                self.nested(|parser| parser.field_level(strength))?
+                self.nested(|parser| parser.field_level(op.precedence()))?
             } else {
-                self.field_level(strength + 1)?
+                self.field_level(op.precedence() + 1)?
             };
             left = self.binary(op, offset, left, right)?;
         }
@@ -86,7 +86,7 @@ impl Parser<'_> {
     fn unary(&mut self, op: UnaryOp) -> Parsed<Operand> {
         let offset = self.offset();
         self.advance();
-        let inner = self.nested(|parser| parser.field_level(level::PRODUCT))?;
+        let inner = self.nested(|parser| parser.field_level(precedence::PRODUCT))?;
         if let FieldExpr::Literal(value) = &inner.expr
             && let Some(value) = fold::unary(op, value)
         {
@@ -172,20 +172,4 @@ impl Parser<'_> {
 fn literal(value: Static, offset: usize) -> Operand {
     let ty = types::of_static(&value);
     Operand { expr: FieldExpr::Literal(value), ty, depth: 1, references_span: false, offset }
-}
-
-fn field_operator(symbol: &str) -> Option<(BinaryOp, u8)> {
-    let op = BinaryOp::from_symbol(symbol)?;
-    Some((op, strength(op)))
-}
-
-/// How strongly an operator binds.
-pub(super) fn strength(op: BinaryOp) -> u8 {
-    match op {
-        BinaryOp::And | BinaryOp::Or => level::LOGICAL,
-        BinaryOp::Add | BinaryOp::Sub => level::SUM,
-        BinaryOp::Mul | BinaryOp::Div | BinaryOp::Mod => level::PRODUCT,
-        BinaryOp::Pow => level::POWER,
-        _ => level::COMPARISON,
-    }
 }

@@ -1,9 +1,9 @@
 use super::scalar::Family;
 use super::spanset::{Term, TermKind};
-use super::{Parsed, Parser, level};
+use super::{Parsed, Parser};
 use crate::ast::{
     Hint, MathExpr, MathQuery, MetricsFunction, MetricsPipeline, MetricsSource, Pipeline, Query, ScalarExpr,
-    SecondStage, SpansetExpr, Stage,
+    SecondStage, SpansetExpr, Stage, precedence,
 };
 use crate::error::ErrorStage;
 
@@ -111,7 +111,7 @@ impl Parser<'_> {
                 return Ok(true);
             }
             _ => {
-                let term = self.term_level(level::LOGICAL)?;
+                let term = self.term_level(precedence::LOGICAL)?;
                 return self.term_stage(sequence, term);
             }
         };

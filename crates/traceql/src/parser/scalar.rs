@@ -1,6 +1,6 @@
 use super::spanset::{Term, TermKind};
-use super::{Parsed, Parser, level};
-use crate::ast::{Aggregate, BinaryOp, FieldExpr, ScalarExpr, Static};
+use super::{Parsed, Parser};
+use crate::ast::{Aggregate, BinaryOp, FieldExpr, ScalarExpr, Static, precedence};
 use crate::error::ErrorStage;
 use crate::fold;
 use crate::types;
@@ -46,7 +46,7 @@ impl Parser<'_> {
     fn negated(&mut self) -> Parsed<Static> {
         let offset = self.offset();
         let operand = self.next;
-        let term = self.nested(|parser| parser.term_level(level::PRODUCT))?;
+        let term = self.nested(|parser| parser.term_level(precedence::PRODUCT))?;
         let TermKind::Scalar { expr: ScalarExpr::Literal(value), .. } = term.kind else {
             return Err(self.unexpected_at(operand, "number"));
         };
@@ -56,7 +56,7 @@ impl Parser<'_> {
     /// A constant where only a constant may stand: `10`, `-1.5s`, `2 * 3`.
     pub(super) fn constant(&mut self) -> Parsed<Static> {
         let first = self.next;
-        let term = self.term_level(level::SUM)?;
+        let term = self.term_level(precedence::SUM)?;
         match term.kind {
             TermKind::Scalar { expr: ScalarExpr::Literal(value), .. } => Ok(value),
             _ => Err(self.unexpected_at(first, "number")),

@@ -2,8 +2,10 @@
 //! [`Term`] and told apart by what they turn out to be.
 
 use super::scalar::Family;
-use super::{Parsed, Parser, field, level};
-use crate::ast::{BinaryOp, MathExpr, MetricsOp, ScalarExpr, ScalarFilter, SpansetExpr, SpansetOp};
+use super::{Parsed, Parser};
+use crate::ast::{
+    BinaryOp, MathExpr, MetricsOp, ScalarExpr, ScalarFilter, SpansetExpr, SpansetOp, precedence,
+};
 use crate::error::ErrorStage;
 
 /// An operand outside braces.
@@ -43,7 +45,7 @@ impl Parser<'_> {
         {
             let at = self.next;
             self.advance();
-            let right = if strength == level::POWER {
+            let right = if strength == precedence::POWER {
                 self.nested(|parser| parser.term_level(strength))?
             } else {
                 self.term_level(strength + 1)?
@@ -141,16 +143,13 @@ impl Parser<'_> {
 /// but a second stage.
 fn strength(left: &TermKind, symbol: &str) -> Option<u8> {
     match left {
-        TermKind::Spanset { .. } => SpansetOp::from_symbol(symbol).map(|op| match op {
-            SpansetOp::And | SpansetOp::Or => level::LOGICAL,
-            _ => level::COMPARISON,
-        }),
+        TermKind::Spanset { .. } => SpansetOp::from_symbol(symbol).map(SpansetOp::precedence),
         TermKind::Scalar { .. } => {
             let op = BinaryOp::from_symbol(symbol).filter(|op| !op.is_logical() && !op.is_regex());
-            op.map(field::strength)
+            op.map(BinaryOp::precedence)
         }
         TermKind::Filter { .. } => None,
-        TermKind::Math(_) => math_operator(symbol).map(field::strength),
+        TermKind::Math(_) => math_operator(symbol).map(BinaryOp::precedence),
     }
 }
 

@@ -1,1 +1,3 @@
-
+mod invalid;
+mod limits;
+mod valid;
