@@ -14,10 +14,10 @@ pub struct SeededRandomness {
     rng: Mutex<ChaCha8Rng>,
 }
 
-/// The seeds a seeded test runs with: `count` fixed ones, or the one in [`SEED_VARIABLE`].
+/// The seeds a seeded test runs with: `count` fixed ones, or the one in [`SEED_VARIABLE`], which must be a number.
 pub fn seeds(count: u64) -> Vec<u64> {
     match std::env::var(SEED_VARIABLE) {
-        Ok(text) => vec![text.parse().unwrap_or_else(|_| panic!("{SEED_VARIABLE}=`{text}` is not a number"))],
+        Ok(text) => vec![text.parse().expect("VIVACE_TEST_SEED is set, so it must be a number")],
         Err(_) => (1..=count).collect(),
     }
 }

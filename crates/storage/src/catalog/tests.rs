@@ -1,1 +1,361 @@
+use futures::future::join_all;
+use object_store::memory::InMemory;
+use vivace_base::{BlockId, ErrorKind, SystemRandomness};
+use vivace_model::TimeRange;
+use vivace_testkit::{Fault, FaultingStore, Operation, SeededRandomness, seeds};
 
+use super::*;
+
+fn store() -> Arc<FaultingStore> {
+    Arc::new(FaultingStore::new(Arc::new(InMemory::new()), 1))
+}
+
+async fn try_open(store: &Arc<FaultingStore>, seed: u64) -> Result<Catalog, CatalogError> {
+    let store = Arc::clone(store) as Arc<dyn ObjectStore>;
+    Catalog::open(store, TenantId::single(), Arc::new(SeededRandomness::new(seed))).await
+}
+
+async fn open(store: &Arc<FaultingStore>, seed: u64) -> Catalog {
+    try_open(store, seed).await.expect("opens")
+}
+
+fn block(number: u64) -> BlockMeta {
+    BlockMeta {
+        id: format!("{number:032x}").parse().expect("valid"),
+        rows: 10 * number,
+        traces: number,
+        bytes: 1000,
+        range: TimeRange { start: number, end: number + 5 },
+        format: 1,
+        wal: Some(WalRange { writer: "writer".to_owned(), first: number, last: number }),
+        level: 0,
+    }
+}
+
+async fn add(catalog: &Catalog, number: u64) -> Result<Arc<Snapshot>, CatalogError> {
+    catalog.commit(|snapshot| snapshot.with_block(&block(number))).await
+}
+
+fn ids(snapshot: &Snapshot) -> Vec<BlockId> {
+    let mut ids: Vec<_> = snapshot.blocks.iter().map(|block| block.id).collect();
+    ids.sort();
+    ids
+}
+
+fn expected_ids(numbers: impl IntoIterator<Item = u64>) -> Vec<BlockId> {
+    numbers.into_iter().map(|number| block(number).id).collect()
+}
+
+async fn versions(store: &FaultingStore) -> Vec<u64> {
+    let listed = store.list(Some(&catalog_prefix(&TenantId::single())));
+    let mut versions: Vec<_> = listed
+        .try_collect::<Vec<_>>()
+        .await
+        .expect("listed")
+        .iter()
+        .filter_map(|o| snapshot_version(&o.location))
+        .collect();
+    versions.sort_unstable();
+    versions
+}
+
+#[tokio::test]
+async fn a_commit_is_seen_at_once_and_by_whoever_opens_later() {
+    let store = store();
+    let catalog = open(&store, 1).await;
+    assert_eq!(*catalog.snapshot(), Snapshot::default());
+    add(&catalog, 3).await.expect("committed");
+    let snapshot = add(&catalog, 7).await.expect("committed");
+    assert_eq!(snapshot, catalog.snapshot());
+    assert_eq!(
+        (snapshot.version, snapshot.covered_through("writer"), snapshot.covered_through("other")),
+        (2, 7, 0)
+    );
+    assert_eq!(*open(&store, 2).await.snapshot(), *snapshot);
+}
+
+#[tokio::test]
+async fn a_change_that_is_none_writes_nothing() {
+    let store = store();
+    let catalog = open(&store, 1).await;
+    add(&catalog, 1).await.expect("committed");
+    let again = add(&catalog, 1).await.expect("nothing to do");
+    assert_eq!((again.version, store.calls(Operation::Put)), (1, 1));
+}
+
+#[tokio::test]
+async fn covering_never_goes_back() {
+    let snapshot =
+        Snapshot::default().with_block(&block(9)).and_then(|s| s.with_block(&block(4))).expect("new blocks");
+    assert_eq!(snapshot.covered_through("writer"), 9);
+}
+
+#[tokio::test]
+async fn two_writers_lose_no_update() {
+    let store = store();
+    let catalogs = [open(&store, 1).await, open(&store, 2).await];
+    let commits = (0..40).map(|number| add(&catalogs[number as usize % 2], number));
+    for result in join_all(commits).await {
+        result.expect("committed");
+    }
+    let newest = open(&store, 3).await.snapshot();
+    assert_eq!(ids(&newest), expected_ids(0..40));
+    assert_eq!(newest.version, 40);
+    for catalog in &catalogs {
+        assert_eq!(*catalog.refresh().await.expect("refreshed"), *newest);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn writers_on_threads_lose_no_update() {
+    let store = store();
+    let tasks: Vec<_> = (0..4)
+        .map(|writer| {
+            let store = Arc::clone(&store);
+            tokio::spawn(async move {
+                let catalog = open(&store, writer).await;
+                for number in 0..25 {
+                    add(&catalog, writer * 100 + number).await.expect("committed");
+                }
+            })
+        })
+        .collect();
+    for task in tasks {
+        task.await.expect("no panic");
+    }
+    let expected = (0..4).flat_map(|writer| (0..25).map(move |number| writer * 100 + number));
+    assert_eq!(ids(&open(&store, 9).await.snapshot()), expected_ids(expected));
+}
+
+#[tokio::test]
+async fn a_put_that_failed_before_its_effect_changes_nothing() {
+    let store = store();
+    let catalog = open(&store, 1).await;
+    add(&catalog, 1).await.expect("committed");
+    store.fail_next(Operation::Put, Fault::BeforeEffect);
+    let error = add(&catalog, 2).await.expect_err("the store failed");
+    assert_eq!(error.kind(), ErrorKind::Unavailable);
+    assert!(error.to_string().contains("catalog/00000000000000000002.json"), "{error}");
+    assert_eq!(ids(&catalog.snapshot()), expected_ids([1]));
+    assert_eq!(ids(&open(&store, 2).await.snapshot()), expected_ids([1]));
+    add(&catalog, 2).await.expect("committed");
+}
+
+#[tokio::test]
+async fn a_put_whose_answer_was_lost_counts_once() {
+    let store = store();
+    let catalog = open(&store, 1).await;
+    store.fail_next(Operation::Put, Fault::AfterEffect);
+    let snapshot = add(&catalog, 1).await.expect("found to be done");
+    assert_eq!((snapshot.version, ids(&snapshot)), (1, expected_ids([1])));
+    assert_eq!(*open(&store, 2).await.snapshot(), *snapshot);
+}
+
+#[tokio::test]
+async fn when_even_the_reading_back_fails_the_same_change_again_finds_it_done() {
+    let store = store();
+    let catalog = open(&store, 1).await;
+    store.fail_next(Operation::Put, Fault::AfterEffect);
+    store.fail_next(Operation::Get, Fault::BeforeEffect);
+    add(&catalog, 1).await.expect_err("nobody knows");
+    let snapshot = add(&catalog, 1).await.expect("seen to be done");
+    assert_eq!((snapshot.version, ids(&snapshot)), (1, expected_ids([1])));
+}
+
+#[tokio::test]
+async fn a_commit_that_was_taken_elsewhere_is_built_anew() {
+    let store = store();
+    let (ours, theirs) = (open(&store, 1).await, open(&store, 2).await);
+    add(&theirs, 1).await.expect("committed");
+    store.fail_next(Operation::Put, Fault::BeforeEffect);
+    // The failed put leaves it open whose version 1 is; reading it back shows that it is theirs.
+    let snapshot = add(&ours, 2).await.expect("committed");
+    assert_eq!((snapshot.version, ids(&snapshot)), (2, expected_ids([1, 2])));
+}
+
+#[tokio::test]
+async fn only_the_newest_snapshots_are_kept() {
+    let store = store();
+    let catalog = open(&store, 1).await;
+    for number in 1..=20 {
+        add(&catalog, number).await.expect("committed");
+    }
+    assert_eq!(versions(&store).await, (5..=20).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn old_snapshots_that_could_not_be_deleted_go_later_and_oldest_first() {
+    let store = store();
+    let catalog = open(&store, 1).await;
+    store.fail_at_random(Operation::Delete, 100, 0);
+    for number in 1..=20 {
+        add(&catalog, number).await.expect("a failed deletion does not fail the commit");
+    }
+    assert_eq!(versions(&store).await.len(), 20);
+    store.heal();
+    store.pass_next(Operation::Delete);
+    store.fail_next(Operation::Delete, Fault::BeforeEffect);
+    add(&catalog, 21).await.expect("committed");
+    assert_eq!(versions(&store).await, (2..=21).collect::<Vec<_>>());
+    add(&open(&store, 2).await, 22).await.expect("committed");
+    assert_eq!(versions(&store).await, (7..=22).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn a_writer_far_behind_notices_and_catches_up() {
+    let store = store();
+    let (slow, reader, fast) = (open(&store, 1).await, open(&store, 2).await, open(&store, 3).await);
+    for catalog in [&slow, &reader] {
+        catalog.refresh().await.expect("refreshed");
+    }
+    add(&slow, 100).await.expect("committed");
+    reader.refresh().await.expect("refreshed");
+    for number in 0..40 {
+        add(&fast, number).await.expect("committed");
+    }
+    assert_eq!(*reader.refresh().await.expect("refreshed"), *fast.snapshot());
+    let snapshot = add(&slow, 101).await.expect("committed");
+    assert_eq!(snapshot.version, 42);
+    assert_eq!(ids(&snapshot), expected_ids((0..40).chain([100, 101])));
+    assert_eq!(*fast.refresh().await.expect("refreshed"), *snapshot);
+    assert_eq!(versions(&store).await, (27..=42).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn nothing_but_opening_lists() {
+    let store = store();
+    let (ours, theirs) = (open(&store, 1).await, open(&store, 2).await);
+    for number in 0..10 {
+        add(&ours, 2 * number).await.expect("committed");
+        add(&theirs, 2 * number + 1).await.expect("committed");
+        ours.refresh().await.expect("refreshed");
+    }
+    assert_eq!(store.calls(Operation::List), 2);
+}
+
+#[tokio::test]
+async fn a_store_that_fails_at_random_loses_no_acknowledged_block_and_doubles_none() {
+    for seed in seeds(60) {
+        let store = Arc::new(FaultingStore::new(Arc::new(InMemory::new()), seed));
+        let random = SeededRandomness::new(seed);
+        for operation in [Operation::Put, Operation::Get, Operation::Delete] {
+            store.fail_at_random(operation, 10, 10);
+        }
+        let mut catalogs = [open(&store, 1).await, open(&store, 2).await];
+        let mut acknowledged = Vec::new();
+        for number in 0..40 {
+            let at = random.index(2);
+            if add(&catalogs[at], number).await.is_ok() {
+                acknowledged.push(number);
+            }
+            if random.chance(10) {
+                // A crash and a restart.
+                if let Ok(reopened) = try_open(&store, 100 + number).await {
+                    catalogs[at] = reopened;
+                }
+            }
+        }
+        store.heal();
+        let found = ids(&open(&store, 3).await.snapshot());
+        let lost: Vec<_> = expected_ids(acknowledged).into_iter().filter(|id| !found.contains(id)).collect();
+        assert!(lost.is_empty(), "seed {seed}: lost {lost:?}");
+        assert!(found.is_sorted_by(|a, b| a < b), "seed {seed}: a block stands twice in {found:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_crash_between_block_and_commit_leaves_the_old_catalog() {
+    let store = store();
+    let catalog = open(&store, 1).await;
+    add(&catalog, 1).await.expect("committed");
+    let orphan = crate::paths::block_prefix(&TenantId::single(), block(2).id).join("spans.parquet");
+    store.put(&orphan, PutPayload::from_static(b"spans")).await.expect("written");
+    drop(catalog);
+    assert_eq!(ids(&open(&store, 2).await.snapshot()), expected_ids([1]));
+}
+
+#[tokio::test]
+async fn damage_and_newer_formats_are_named() {
+    let corrupt = |text: &str| format::decode(text.as_bytes(), 7, "the/path").expect_err(text);
+    let error = corrupt(r#"{"format":1,"version":7"#);
+    assert!(
+        matches!(error, CatalogError::Corrupt { .. }) && error.to_string().contains("the/path"),
+        "{error}"
+    );
+    let error = corrupt(r#"{"format":2,"everything":"else"}"#);
+    assert!(matches!(error, CatalogError::UnsupportedFormat { found: 2, known: 1, .. }), "{error}");
+    let error = corrupt(r#"{"format":1,"version":8,"commit":"c","blocks":[],"covered":{}}"#);
+    assert!(error.to_string().contains("it says it is version 8"), "{error}");
+    let block = r#"{"id":"xyz","rows":1,"traces":1,"bytes":1,"start_unix_nano":1,"end_unix_nano":1,"format":1,"level":0}"#;
+    let error =
+        corrupt(&format!(r#"{{"format":1,"version":7,"commit":"c","blocks":[{block}],"covered":{{}}}}"#));
+    assert!(error.to_string().contains("`xyz` is not a block id"), "{error}");
+}
+
+#[test]
+fn version_1_is_read_and_unknown_fields_are_ignored() {
+    let bytes = include_bytes!("../../testdata/catalog-v1.json");
+    let stored = format::decode(bytes, 7, "fixture").expect("valid");
+    assert_eq!(stored.commit, "0123456789abcdef0123456789abcdef");
+    let id = |text: &str| text.parse().expect("valid");
+    let first = BlockMeta {
+        id: id("018bcfe568000123456789abcdef0123"),
+        rows: 1000,
+        traces: 90,
+        bytes: 35_000,
+        range: TimeRange { start: 1_700_000_000_000_000_001, end: 1_700_000_060_000_000_999 },
+        format: 1,
+        wal: Some(WalRange { writer: "00112233445566778899aabbccddeeff".to_owned(), first: 1, last: 12 }),
+        level: 0,
+    };
+    let second =
+        BlockMeta { id: id("018bcfe568000123456789abcdef0124"), wal: None, level: 2, ..first.clone() };
+    let covered = [("00112233445566778899aabbccddeeff".to_owned(), 12)].into();
+    assert_eq!(stored.snapshot, Snapshot { version: 7, blocks: vec![first, second], covered });
+}
+
+#[test]
+fn a_snapshot_survives_its_format() {
+    let snapshot =
+        (1..=3).try_fold(Snapshot::default(), |s, number| s.with_block(&block(number))).expect("new blocks");
+    let snapshot = Snapshot { version: 9, ..snapshot };
+    let stored = format::decode(&format::encode(&snapshot, "commit"), 9, "path").expect("valid");
+    assert_eq!((stored.snapshot, stored.commit.as_str()), (snapshot, "commit"));
+}
+
+#[tokio::test]
+async fn tenants_are_found_again_and_kept_apart() {
+    let store = store();
+    let open_all =
+        || Catalogs::open_all(Arc::clone(&store) as Arc<dyn ObjectStore>, Arc::new(SystemRandomness));
+    let tenants: Vec<TenantId> = ["a", "a*b", "b"].map(|id| id.parse().expect("valid")).into();
+    let catalogs = open_all().await.expect("opens");
+    assert!(catalogs.tenants().is_empty());
+    for (number, tenant) in tenants.iter().enumerate() {
+        assert!(catalogs.get(tenant).expect("undamaged").is_none());
+        add(&catalogs.get_or_create(tenant).await.expect("made"), number as u64).await.expect("committed");
+    }
+    let again = open_all().await.expect("opens");
+    assert_eq!(again.tenants(), tenants);
+    for (number, tenant) in tenants.iter().enumerate() {
+        let catalog = again.get(tenant).expect("undamaged").expect("known");
+        assert_eq!(ids(&catalog.snapshot()), expected_ids([number as u64]));
+    }
+}
+
+#[tokio::test]
+async fn a_damaged_catalog_costs_its_own_tenant_only() {
+    let store = store();
+    let [good, bad]: [TenantId; 2] = ["good", "bad"].map(|id| id.parse().expect("valid"));
+    let open_all =
+        || Catalogs::open_all(Arc::clone(&store) as Arc<dyn ObjectStore>, Arc::new(SystemRandomness));
+    let catalogs = open_all().await.expect("opens");
+    add(&catalogs.get_or_create(&good).await.expect("made"), 1).await.expect("committed");
+    store.put(&snapshot_path(&bad, 1), PutPayload::from_static(b"{")).await.expect("written");
+    let catalogs = open_all().await.expect("opens");
+    assert!(catalogs.get(&good).expect("undamaged").is_some());
+    assert_eq!(catalogs.get(&bad).expect_err("damaged").kind(), ErrorKind::Corrupt);
+    assert_eq!(catalogs.get_or_create(&bad).await.expect_err("damaged").kind(), ErrorKind::Corrupt);
+    store.fail_next(Operation::List, Fault::BeforeEffect);
+    assert_eq!(open_all().await.expect_err("no answer").kind(), ErrorKind::Unavailable);
+}

@@ -17,6 +17,8 @@ pub(super) const HEADER_BYTES: usize = 8 + 4 + 8 + 4;
 pub(super) const FRAME_BYTES: usize = 4 + 4;
 /// Sequence number, payload format and the tenant's length.
 const BODY_FIXED_BYTES: usize = 8 + 1 + 1;
+/// No record is shorter.
+pub(super) const MIN_RECORD_BYTES: usize = FRAME_BYTES + BODY_FIXED_BYTES;
 
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Header {

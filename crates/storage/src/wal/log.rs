@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use vivace_base::{Clock, Randomness};
+use vivace_model::TenantId;
 
 use super::disk::{Disk, SegmentFile};
 use super::format::{self, HEADER_BYTES};
@@ -49,6 +50,9 @@ struct Active {
     bytes: u64,
 }
 
+/// A record's payload format, tenant and payload.
+pub(super) type Entry<'a> = (u8, &'a TenantId, &'a [u8]);
+
 /// A log just opened.
 pub(super) struct Opened {
     pub(super) log: Log,
@@ -70,14 +74,15 @@ pub(super) fn open(disk: Box<dyn Disk>, options: &WalOptions) -> Result<Opened, 
         Some(last) => recover_last(&format::segment_path(dir, *last), *last)?,
         None => 1,
     };
-    let replay = Replay::new(firsts.iter().map(|first| format::segment_path(dir, *first)));
+    let sealed = sealed(dir, &firsts, next_seq)?;
+    let replay = Replay::new(sealed.iter().map(|segment| segment.path.clone()));
     let mut log = Log {
         disk,
         clock: Arc::clone(&options.clock),
         dir: dir.clone(),
         segment_bytes: options.segment_bytes,
         next_seq,
-        sealed: sealed(dir, &firsts, next_seq)?,
+        sealed,
         active: None,
         fsyncs: 0,
         fsync_nanos: 0,
@@ -96,44 +101,35 @@ impl Log {
 
     /// Writes a group of records and syncs it, and returns the number of the first. All of them are durable, or none
     /// counts as written.
-    pub(super) fn commit<'a>(
-        &mut self,
-        records: impl Iterator<Item = (u8, &'a vivace_model::TenantId, &'a [u8])>,
-    ) -> Result<Seq, WalError> {
-        let first = self.next_seq;
-        let committed = self.write_group(records);
+    pub(super) fn commit<'a>(&mut self, records: impl Iterator<Item = Entry<'a>>) -> Result<Seq, WalError> {
+        let full = |active: &Active| active.bytes >= self.segment_bytes && active.first < self.next_seq;
+        if self.active.as_ref().is_some_and(full) {
+            self.seal_active();
+        }
+        let committed = self.ensure_active().and_then(|()| {
+            let first = self.next_seq;
+            self.write_group(records).map(|()| first)
+        });
         if committed.is_err() {
             self.failed_groups += 1;
             self.abandon_active();
         }
-        committed.map(|()| first)
+        committed
     }
 
-    fn write_group<'a>(
-        &mut self,
-        records: impl Iterator<Item = (u8, &'a vivace_model::TenantId, &'a [u8])>,
-    ) -> Result<(), WalError> {
-        self.rotate_if_full()?;
-        self.ensure_active()?;
+    fn write_group<'a>(&mut self, records: impl Iterator<Item = Entry<'a>>) -> Result<(), WalError> {
         let Some(active) = self.active.as_mut() else { return Ok(()) };
-        let failed = |operation| {
-            let path = active.path.clone();
-            move |e| WalError::io(operation, path, e)
-        };
-        let (write_failed, sync_failed) = (failed("write"), failed("sync"));
         let mut end = active.bytes;
         for (format, tenant, payload) in records {
             let prefix = format::encode_prefix(self.next_seq, format, tenant, payload);
             // Counted before it is written: a number that may have reached the disk is never given out again.
             self.next_seq += 1;
             let written = active.file.write(&prefix).and_then(|()| active.file.write(payload));
-            if let Err(error) = written {
-                return Err(write_failed(error));
-            }
+            written.map_err(|e| WalError::io("write", &active.path, e))?;
             end += (prefix.len() + payload.len()) as u64;
         }
         let started = self.clock.monotonic();
-        active.file.sync().map_err(sync_failed)?;
+        active.file.sync().map_err(|e| WalError::io("sync", &active.path, e))?;
         let took = self.clock.monotonic().saturating_sub(started);
         active.bytes = end;
         self.fsyncs += 1;
@@ -143,9 +139,8 @@ impl Log {
 
     /// Deletes the sealed segments covered by `through`, sealing the active one first if it is covered too.
     pub(super) fn release(&mut self, through: Seq) -> Result<usize, WalError> {
-        let newest = self.next_seq - 1;
-        let covered = newest <= through && self.active.as_ref().is_some_and(|active| active.first <= newest);
-        if covered {
+        let covered = |active: &Active| active.first < self.next_seq && self.next_seq - 1 <= through;
+        if self.active.as_ref().is_some_and(covered) {
             self.seal_active();
         }
         // The file name of the newest segment is what keeps numbers from starting again, so it must be there first.
@@ -166,29 +161,19 @@ impl Log {
     }
 
     pub(super) fn stats(&self) -> WalStats {
-        let sealed: u64 = self.sealed.iter().map(|segment| segment.bytes).sum();
-        let active = self.active.as_ref();
+        let (oldest, active) = (self.sealed.front(), self.active.as_ref());
+        let sealed_bytes: u64 = self.sealed.iter().map(|segment| segment.bytes).sum();
         WalStats {
             segments: (self.sealed.len() + usize::from(active.is_some())) as u64,
-            bytes: sealed + active.map_or(0, |active| active.bytes),
+            bytes: sealed_bytes + active.map_or(0, |active| active.bytes),
             fsyncs: self.fsyncs,
             fsync_nanos: self.fsync_nanos,
             failed_groups: self.failed_groups,
-            oldest_seq: self
-                .sealed
-                .front()
-                .map(|s| s.first)
-                .unwrap_or(self.next_seq.min(active.map_or(self.next_seq, |active| active.first))),
+            oldest_seq: oldest.map(|s| s.first).or(active.map(|a| a.first)).unwrap_or(self.next_seq),
         }
     }
 
-    fn rotate_if_full(&mut self) -> Result<(), WalError> {
-        if self.active.as_ref().is_some_and(|active| active.bytes >= self.segment_bytes) {
-            self.seal_active();
-        }
-        Ok(())
-    }
-
+    /// Must hold a record: a segment without one has the name of the next segment.
     fn seal_active(&mut self) {
         if let Some(Active { path, first, bytes, .. }) = self.active.take() {
             self.sealed.push_back(Sealed { path, first, last: self.next_seq - 1, bytes });
@@ -287,14 +272,13 @@ fn refuse_newer(path: &Path) -> Result<(), WalError> {
 fn recover_last(path: &Path, first: Seq) -> Result<Seq, WalError> {
     let mut reader = match SegmentReader::open(path) {
         Ok(reader) => reader,
-        // The header is synced before the first record is written, so there is none.
-        Err(Stop::Damaged(_)) => return Ok(first),
+        Err(Stop::Damaged(_)) => return past_damaged(path, first),
         Err(stop) => return Err(stop.into_error(path, 0)),
     };
     let mut next = first;
     let stop = loop {
         match reader.next_body() {
-            Ok(Some(body)) => next = body.seq + 1,
+            Ok(Some(body)) => next = body.seq.saturating_add(1),
             Ok(None) => return Ok(next),
             Err(Stop::Damaged(reason)) => break reason,
             Err(stop) => return Err(stop.into_error(path, reader.offset())),
@@ -309,6 +293,14 @@ fn recover_last(path: &Path, first: Seq) -> Result<Seq, WalError> {
     };
     cut().map_err(|e| WalError::io("cut the torn end off", path, e))?;
     Ok(next)
+}
+
+/// A header is synced before the first record is written. Without a good one there are no records, or else they must be
+/// kept for whoever can repair the file, and no number in it may be given out again.
+fn past_damaged(path: &Path, first: Seq) -> Result<Seq, WalError> {
+    let length = std::fs::metadata(path).map_err(|e| WalError::io("read", path, e))?.len();
+    let most_records = length.saturating_sub(HEADER_BYTES as u64).div_ceil(format::MIN_RECORD_BYTES as u64);
+    Ok(first + most_records)
 }
 
 /// The segments with records. The last one may have none: its name is then the next record's number, and it is written

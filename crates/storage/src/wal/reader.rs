@@ -39,6 +39,8 @@ pub(super) struct SegmentReader {
     /// The file's length when it was opened; a record that claims to reach past it is damaged.
     length: u64,
     offset: u64,
+    /// No record from here on has a lower number; one that does is left over from another file.
+    next_seq: Seq,
 }
 
 /// Why a segment cannot be read on.
@@ -86,14 +88,18 @@ impl SegmentReader {
     pub(super) fn open(path: &Path) -> Result<Self, Stop> {
         let file = File::open(path).map_err(Stop::Io)?;
         let length = file.metadata().map_err(Stop::Io)?.len();
-        let mut reader = Self { path: path.to_owned(), file: BufReader::new(file), length, offset: 0 };
+        let mut reader =
+            Self { path: path.to_owned(), file: BufReader::new(file), length, offset: 0, next_seq: 0 };
         let mut header = [0; HEADER_BYTES];
         if length < HEADER_BYTES as u64 {
             return Err(Stop::Damaged("the segment is shorter than its header".to_owned()));
         }
         reader.read(&mut header)?;
         match format::decode_header(&header) {
-            Header::Valid { first } if Some(first) == format::first_seq(path) => Ok(reader),
+            Header::Valid { first } if Some(first) == format::first_seq(path) => {
+                reader.next_seq = first;
+                Ok(reader)
+            }
             Header::Valid { first } => Err(Stop::Damaged(format!(
                 "the header is that of the segment that starts with record {first}"
             ))),
@@ -137,7 +143,12 @@ impl SegmentReader {
         }
         let mut body = vec![0; length as usize];
         self.read(&mut body)?;
-        format::decode_body(crc, Bytes::from(body)).map_err(|reason| Stop::Damaged(reason.to_owned()))
+        let body = format::decode_body(crc, Bytes::from(body)).map_err(|r| Stop::Damaged(r.to_owned()))?;
+        if body.seq < self.next_seq {
+            return Err(Stop::Damaged(format!("record {} follows record {}", body.seq, self.next_seq - 1)));
+        }
+        self.next_seq = body.seq.saturating_add(1);
+        Ok(body)
     }
 
     fn read(&mut self, into: &mut [u8]) -> Result<(), Stop> {
