@@ -152,6 +152,20 @@ async fn a_put_whose_answer_was_lost_counts_once() {
 }
 
 #[tokio::test]
+async fn a_lost_answer_does_not_make_a_change_that_cannot_see_itself_twice() {
+    let store = store();
+    let catalog = open(&store, 1).await;
+    let count_up = |snapshot: &Snapshot| {
+        let mut next = snapshot.clone();
+        *next.covered.entry("count".to_owned()).or_default() += 1;
+        Some(next)
+    };
+    store.fail_next(Operation::Put, Fault::AfterEffect);
+    let snapshot = catalog.commit(count_up).await.expect("found to be done");
+    assert_eq!((snapshot.version, snapshot.covered_through("count")), (1, 1));
+}
+
+#[tokio::test]
 async fn when_even_the_reading_back_fails_the_same_change_again_finds_it_done() {
     let store = store();
     let catalog = open(&store, 1).await;
