@@ -21,6 +21,8 @@ const LIMIT: u64 = 100;
 /// Traces shown of those found.
 const SHOWN: usize = 5;
 const MAX_SPANS: usize = 40;
+/// Columns that the query is broken at.
+const LINE: usize = 110;
 
 /// Writes to standard output and flushes.
 pub(super) fn say(text: &str) -> Result<(), DemoError> {
@@ -68,7 +70,7 @@ impl Report<'_> {
         answer.traces.truncate(SHOWN);
         let table = search_table(&answer, &self.terminal);
         let table = table.split("\n\n").next().unwrap_or_default();
-        say(&format!("The newest of them:\n\n{table}\n"))?;
+        say(&format!("The newest of them:\n\n{table}\n\n"))?;
         say(&self.trace(&client, &id).await?)?;
         say(&self.next_steps(&id))
     }
@@ -81,10 +83,10 @@ impl Report<'_> {
     }
 
     fn listening(&self) -> String {
-        let Addresses { http, grpc, otlp_grpc, otlp_http } = self.addresses;
+        let Addresses { http, otlp_grpc, otlp_http, .. } = self.addresses;
         format!(
-            "\nTempo's API for Kiali and Grafana: http://{}\nStreaming search over gRPC:         {grpc}\n\
-             OTLP: gRPC on {otlp_grpc}, HTTP on http://{otlp_http}/v1/traces\n\n",
+            "\nTempo's API for Kiali and Grafana: http://{}\nOTLP for your own spans:           gRPC {otlp_grpc}, \
+             HTTP http://{otlp_http}/v1/traces\n\n",
             reachable(http)
         )
     }
@@ -107,9 +109,10 @@ impl Report<'_> {
         let matched: u64 = answer.traces.iter().map(|hit| hit.matched()).sum();
         let (traces, spans) = (count(answer.traces.len() as u64, "trace"), count(spans as u64, "span"));
         say(&format!(
-            "Kiali's query for {SERVICE}, over the last {} s:\n\n  {query}\n\n{traces}, {spans} returned of {matched} \
+            "Kiali's query for {SERVICE}, over the last {} s:\n\n{}\n\n{traces}, {spans} returned of {matched} \
              that matched, {} KiB, in {first:.1} ms ({again:.1} ms when asked again)\n\n",
             end - start,
+            wrapped(&query),
             body.bytes.len().div_ceil(1024)
         ))?;
         Ok(answer)
@@ -150,6 +153,18 @@ impl Report<'_> {
              Grafana: a Tempo data source with URL {base}\n"
         )
     }
+}
+
+/// Broken at blanks into indented lines.
+fn wrapped(text: &str) -> String {
+    let mut lines = vec![String::from(" ")];
+    for word in text.split(' ') {
+        match lines.last_mut() {
+            Some(line) if line.len() + word.len() < LINE => *line += &format!(" {word}"),
+            _ => lines.push(format!("    {word}")),
+        }
+    }
+    lines.join("\n")
 }
 
 /// An address that listens everywhere is reached at home.
