@@ -39,7 +39,9 @@ impl ErrorKind {
         match self {
             Self::Overloaded | Self::Unavailable => Retry::After(Duration::from_secs(5)),
             Self::DeadlineExceeded | Self::Cancelled => Retry::After(Duration::from_secs(1)),
-            Self::InvalidInput | Self::NotFound | Self::TooLarge | Self::Corrupt | Self::Internal => Retry::Never,
+            Self::InvalidInput | Self::NotFound | Self::TooLarge | Self::Corrupt | Self::Internal => {
+                Retry::Never
+            }
         }
     }
 }

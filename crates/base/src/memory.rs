@@ -87,11 +87,13 @@ impl MemoryBudget {
 
     fn take(&self, holder: Holder, bytes: u64) -> Result<(), MemoryRefused> {
         let fits = |total: u64| total.checked_add(bytes).filter(|sum| *sum <= self.limit);
-        self.total.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fits).map_err(|total| MemoryRefused {
-            holder,
-            requested: ByteSize::from_bytes(bytes),
-            available: ByteSize::from_bytes(self.limit.saturating_sub(total)),
-            limit: self.limit(),
+        self.total.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fits).map_err(|total| {
+            MemoryRefused {
+                holder,
+                requested: ByteSize::from_bytes(bytes),
+                available: ByteSize::from_bytes(self.limit.saturating_sub(total)),
+                limit: self.limit(),
+            }
         })?;
         self.by_holder[holder as usize].fetch_add(bytes, Ordering::Relaxed);
         Ok(())

@@ -50,7 +50,9 @@ impl FromStr for ByteSize {
         let unit = unit.trim();
         let factor = match unit {
             "" | "B" => 1,
-            _ => UNITS.iter().find(|(name, _)| *name == unit).map(|(_, factor)| *factor).ok_or_else(refuse)?,
+            _ => {
+                UNITS.iter().find(|(name, _)| *name == unit).map(|(_, factor)| *factor).ok_or_else(refuse)?
+            }
         };
         if let Ok(whole) = number.parse::<u64>() {
             return whole.checked_mul(factor).map(Self).ok_or_else(refuse);

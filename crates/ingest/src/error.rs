@@ -1,6 +1,7 @@
 use vivace_base::{ErrorKind, MemoryRefused};
+use vivace_storage::{BlockError, CatalogError, WalError};
 
-/// Why a batch was not taken.
+/// Why a batch was not taken, or a block not made.
 #[derive(Debug, thiserror::Error)]
 pub enum IngestError {
     /// The bytes are not the message they claim to be.
@@ -14,9 +15,18 @@ pub enum IngestError {
     /// No memory for it now.
     #[error("{0}; retry later")]
     NoMemory(#[from] MemoryRefused),
-    /// The write-ahead log did not take it.
-    #[error("cannot write the batch ahead: {0}")]
-    Wal(String, ErrorKind),
+    /// The write-ahead log failed.
+    #[error(transparent)]
+    Wal(#[from] WalError),
+    /// The catalog failed.
+    #[error(transparent)]
+    Catalog(#[from] CatalogError),
+    /// A block could not be built or stored.
+    #[error(transparent)]
+    Block(#[from] BlockError),
+    /// A defect of ours.
+    #[error("taking spans in failed: {0}")]
+    Defect(String),
 }
 
 impl IngestError {
@@ -25,7 +35,10 @@ impl IngestError {
         match self {
             Self::Malformed { .. } => ErrorKind::InvalidInput,
             Self::NoMemory(_) => ErrorKind::Overloaded,
-            Self::Wal(_, kind) => *kind,
+            Self::Wal(error) => error.kind(),
+            Self::Catalog(error) => error.kind(),
+            Self::Block(error) => error.kind(),
+            Self::Defect(_) => ErrorKind::Internal,
         }
     }
 }

@@ -1,9 +1,11 @@
 //! Spans in: OTLP to columns, validation, the write-ahead log, the live head, and cutting the head into blocks.
-//! Knows no HTTP, no query engine.
+//! Knows no HTTP and no query engine.
 
+mod cut;
 mod error;
+mod head;
 pub mod otlp;
 mod pipeline;
 
 pub use error::IngestError;
-pub use pipeline::{Accepted, Ingest, IngestOptions, IngestStats};
+pub use pipeline::{Accepted, Ingest, IngestContext, IngestOptions, IngestStats};

@@ -1,12 +1,31 @@
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use bytes::Bytes;
+use object_store::ObjectStore;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
-use vivace_base::ByteSize;
+use prost::Message;
+use tokio::sync::Notify;
+use tokio::task::JoinHandle;
+use vivace_base::{ByteSize, Clock, Holder, MemoryBudget, Randomness};
 use vivace_model::TenantId;
+use vivace_storage::columns::SpanBatchBuilder;
+use vivace_storage::{Catalogs, LiveSpans, Record, Replay, Wal, WalOptions, WalStats};
 
 use crate::IngestError;
+use crate::cut::Cutter;
+use crate::head::{Head, HeadSink, Prepared};
+use crate::otlp::{self, Rejections};
+
+/// Format tag of write-ahead log records: a binary OTLP `ExportTraceServiceRequest` whose spans all have valid ids.
+const OTLP_PROTOBUF: u8 = 1;
+/// Requests above this many bytes are converted on a thread of their own, so that they hold up nobody.
+const LARGE_REQUEST: usize = 256 * 1024;
+/// How long a batch waits for room in the head before it is refused: this often, this long.
+const ROOM_TRIES: u32 = 20;
+const ROOM_PAUSE: Duration = Duration::from_millis(100);
 
 /// How spans are taken in.
 #[derive(Debug, Clone)]
@@ -17,6 +36,21 @@ pub struct IngestOptions {
     pub max_block_bytes: ByteSize,
     /// A tenant's head is cut into a block when its oldest span has been in it this long.
     pub max_block_age: Duration,
+}
+
+/// What ingest stands on.
+#[derive(Debug, Clone)]
+pub struct IngestContext {
+    /// Where blocks go.
+    pub store: Arc<dyn ObjectStore>,
+    /// What names them.
+    pub catalogs: Arc<Catalogs>,
+    /// Where memory comes from.
+    pub budget: Arc<MemoryBudget>,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Randomness.
+    pub randomness: Arc<dyn Randomness>,
 }
 
 /// What became of a batch.
@@ -51,21 +85,94 @@ pub struct IngestStats {
     pub block_cut_failures: u64,
 }
 
+#[derive(Debug, Default)]
+struct Counters {
+    spans: AtomicU64,
+    bytes: AtomicU64,
+    invalid_trace_id: AtomicU64,
+    invalid_span_id: AtomicU64,
+}
+
 /// Takes spans in.
 #[derive(Debug)]
-pub struct Ingest {}
+pub struct Ingest {
+    wal: Arc<Wal<Prepared>>,
+    head: Arc<Head>,
+    cutter: Arc<Cutter>,
+    catalogs: Arc<Catalogs>,
+    budget: Arc<MemoryBudget>,
+    counters: Counters,
+    stopping: Arc<Notify>,
+    cutting: std::sync::Mutex<Option<JoinHandle<()>>>,
+}
 
 impl Ingest {
+    /// Opens the write-ahead log, brings what no block has back into the head, and begins to cut blocks.
+    ///
+    /// # Errors
+    /// [`IngestError`] when the log cannot be opened or the budget cannot hold one block.
+    pub async fn open(options: IngestOptions, context: IngestContext) -> Result<Arc<Self>, IngestError> {
+        let head = Head::new(Arc::clone(&context.clock), options.max_block_bytes.bytes());
+        let wal_options =
+            WalOptions::new(&options.wal_dir, Arc::clone(&context.clock), Arc::clone(&context.randomness));
+        let (wal, replay) = Wal::open(wal_options, HeadSink(Arc::clone(&head)))?;
+        head.set_writer(wal.writer_id());
+        let IngestContext { catalogs, budget, .. } = context.clone();
+        let cutter = Arc::new(Cutter::new(&options, context, Arc::clone(&head), Arc::clone(&wal))?);
+        let stopping = Arc::new(Notify::new());
+        let ingest = Arc::new(Self {
+            wal,
+            head,
+            cutter: Arc::clone(&cutter),
+            catalogs,
+            budget,
+            counters: Counters::default(),
+            stopping: Arc::clone(&stopping),
+            cutting: std::sync::Mutex::default(),
+        });
+        ingest.replay(replay).await?;
+        let task = tokio::spawn(async move { cutter.run(&stopping).await });
+        *ingest.cutting.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(task);
+        Ok(ingest)
+    }
+
+    /// What is queryable before it is in a block.
+    pub fn live(&self) -> Arc<dyn LiveSpans> {
+        Arc::clone(&self.head) as Arc<dyn LiveSpans>
+    }
+
     /// Takes a batch: valid spans are durable and queryable when this returns, bad ones are counted and named.
     ///
     /// # Errors
     /// [`IngestError`]: nothing of the batch is acknowledged.
     pub async fn export(
         self: &Arc<Self>,
-        _tenant: &TenantId,
-        _request: ExportTraceServiceRequest,
+        tenant: &TenantId,
+        mut request: ExportTraceServiceRequest,
     ) -> Result<Accepted, IngestError> {
-        Ok(Accepted::default())
+        let rejections = otlp::keep_valid(&mut request);
+        self.count_rejections(&rejections);
+        let mut outcome =
+            Accepted { rejected: rejections.total(), message: rejections.message(), accepted: 0 };
+        let payload = Bytes::from(request.encode_to_vec());
+        let bytes = payload.len();
+        let spans = if bytes > LARGE_REQUEST {
+            let build = tokio::task::spawn_blocking(move || columns(request));
+            build.await.map_err(|error| IngestError::Defect(error.to_string()))?
+        } else {
+            columns(request)
+        };
+        outcome.accepted = spans.num_rows() as u64;
+        if outcome.accepted == 0 {
+            return Ok(outcome);
+        }
+        self.catalogs.get_or_create(tenant).await?;
+        let attachment = self.prepare(spans).await?;
+        let record = Record { tenant: tenant.clone(), format: OTLP_PROTOBUF, payload, attachment };
+        self.wal.append(record).await?;
+        self.counters.spans.fetch_add(outcome.accepted, Ordering::Relaxed);
+        self.counters.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
+        Ok(outcome)
     }
 
     /// Cuts every head into blocks and waits until they are committed.
@@ -73,19 +180,139 @@ impl Ingest {
     /// # Errors
     /// [`IngestError`] when a block could not be stored; its spans stay in the write-ahead log.
     pub async fn flush(&self) -> Result<(), IngestError> {
-        Ok(())
+        self.cutter.cut_all().await
     }
 
     /// Stops taking spans, flushes, closes the write-ahead log.
     ///
     /// # Errors
-    /// As [`Ingest::flush`].
+    /// As [`Ingest::flush`]; the log is closed all the same.
     pub async fn shutdown(&self) -> Result<(), IngestError> {
-        self.flush().await
+        self.stopping.notify_one();
+        let task = self.cutting.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
+        if let Some(task) = task
+            && let Err(error) = task.await
+        {
+            tracing::error!(%error, "cutting blocks ended badly");
+        }
+        let wal = Arc::clone(&self.wal);
+        let closed = tokio::task::spawn_blocking(move || wal.close()).await;
+        let flushed = self.flush().await;
+        closed.map_err(|error| IngestError::Defect(error.to_string()))?;
+        flushed
     }
 
     /// What has been taken in since the start.
     pub fn stats(&self) -> IngestStats {
-        IngestStats::default()
+        let head = self.head.size();
+        let cuts = self.cutter.stats();
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        IngestStats {
+            spans_received: read(&self.counters.spans),
+            bytes_received: read(&self.counters.bytes),
+            invalid_trace_id: read(&self.counters.invalid_trace_id),
+            invalid_span_id: read(&self.counters.invalid_span_id),
+            head_spans: head.spans,
+            head_bytes: head.bytes,
+            blocks_cut: cuts.done,
+            block_cut_failures: cuts.failed,
+        }
+    }
+
+    /// Figures about the write-ahead log.
+    pub fn wal_stats(&self) -> WalStats {
+        self.wal.stats()
+    }
+
+    fn count_rejections(&self, rejections: &Rejections) {
+        self.counters.invalid_trace_id.fetch_add(rejections.invalid_trace_id, Ordering::Relaxed);
+        self.counters.invalid_span_id.fetch_add(rejections.invalid_span_id, Ordering::Relaxed);
+    }
+
+    /// Reserves room in the head. When there is none, heads are cut early and the batch waits a little.
+    async fn prepare(&self, spans: arrow::array::RecordBatch) -> Result<Prepared, IngestError> {
+        let bytes = spans.get_array_memory_size() as u64;
+        let mut tries = 0;
+        loop {
+            match self.budget.reserve(Holder::Head, bytes) {
+                Ok(reservation) => return Ok(Prepared { spans, reservation }),
+                Err(refused) if tries == ROOM_TRIES => return Err(refused.into()),
+                Err(_) => self.cutter.relieve(),
+            }
+            tries += 1;
+            tokio::time::sleep(ROOM_PAUSE).await;
+        }
+    }
+
+    /// Brings back what the write-ahead log has and no block has. Blocks are cut on the way when memory asks for it.
+    async fn replay(self: &Arc<Self>, mut replay: Replay) -> Result<(), IngestError> {
+        let (mut records, mut spans) = (0_u64, 0_u64);
+        loop {
+            let (next, rest) = tokio::task::spawn_blocking(move || (replay.next(), replay))
+                .await
+                .map_err(|error| IngestError::Defect(error.to_string()))?;
+            replay = rest;
+            let record = match next {
+                None => break,
+                Some(Ok(record)) => record,
+                Some(Err(error)) => {
+                    tracing::error!(%error, "part of the write-ahead log is lost");
+                    continue;
+                }
+            };
+            let catalog = self.catalogs.get_or_create(&record.tenant).await?;
+            let covered = catalog.snapshot().covered_through(self.wal.writer_id()) >= record.seq;
+            let batch = if covered { None } else { replayed_columns(&record) };
+            let Some(batch) = batch else {
+                self.head.skip(record.seq);
+                continue;
+            };
+            records += 1;
+            spans += batch.num_rows() as u64;
+            let prepared = self.prepare_replayed(batch).await?;
+            self.head.push(record.seq, &record.tenant, prepared);
+        }
+        if records > 0 {
+            tracing::info!(records, spans, "brought back from the write-ahead log");
+        }
+        self.cutter.allow_release();
+        Ok(())
+    }
+
+    async fn prepare_replayed(&self, batch: arrow::array::RecordBatch) -> Result<Prepared, IngestError> {
+        let bytes = batch.get_array_memory_size() as u64;
+        if let Ok(reservation) = self.budget.reserve(Holder::Head, bytes) {
+            return Ok(Prepared { spans: batch, reservation });
+        }
+        self.cutter.cut_all().await?;
+        let reservation = self.budget.reserve(Holder::Head, bytes)?;
+        Ok(Prepared { spans: batch, reservation })
     }
 }
+
+fn columns(request: ExportTraceServiceRequest) -> arrow::array::RecordBatch {
+    let mut builder = SpanBatchBuilder::default();
+    otlp::spans(request).for_each(|span| builder.push(&span));
+    builder.finish()
+}
+
+fn replayed_columns(record: &vivace_storage::Replayed) -> Option<arrow::array::RecordBatch> {
+    if record.format != OTLP_PROTOBUF {
+        tracing::error!(
+            seq = record.seq,
+            format = record.format,
+            "unknown record in the write-ahead log; skipped"
+        );
+        return None;
+    }
+    match ExportTraceServiceRequest::decode(record.payload.clone()) {
+        Ok(request) => Some(columns(request)),
+        Err(error) => {
+            tracing::error!(seq = record.seq, %error, "undecodable record in the write-ahead log; skipped");
+            None
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -68,11 +68,11 @@ impl Trace {
         self.child_counts.get(index).copied().unwrap_or_default()
     }
 
-    /// From the first start to the last end of its spans.
+    /// From the first start to the last end of its spans; a span that ends before it starts ends when it starts.
     pub fn range(&self) -> TimeRange {
         let start = self.spans.first().map_or(0, |span| span.start);
-        let end = self.spans.iter().map(|span| span.end).max().unwrap_or(start);
-        TimeRange { start, end: end.max(start) }
+        let end = self.spans.iter().map(|span| span.end.max(span.start)).max().unwrap_or(start);
+        TimeRange { start, end }
     }
 
     /// From the first start to the last end, in nanoseconds.

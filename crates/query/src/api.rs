@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use vivace_base::UnixNanos;
-use vivace_model::{SpanId, TimeRange, TraceId, Value};
+use vivace_model::{SpanId, TimeRange, Trace, TraceId, Value};
 use vivace_traceql::{Attribute, FieldExpr, Query};
 
 /// A TraceQL search. The newest `limit` traces that match are returned, newest first.
@@ -101,6 +101,15 @@ pub struct SearchMetrics {
     pub total_blocks: u32,
     /// Their bytes.
     pub total_block_bytes: u64,
+}
+
+/// A trace asked for by id.
+#[derive(Debug, Clone, Default)]
+pub struct TraceResponse {
+    /// The trace; [`None`] when it has no spans.
+    pub trace: Option<Trace>,
+    /// Why it may not be complete; [`None`] when it is.
+    pub partial: Option<String>,
 }
 
 /// Where tags are looked for.

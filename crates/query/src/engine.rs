@@ -1,49 +1,137 @@
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
-use vivace_base::MemoryBudget;
-use vivace_model::{TenantId, TimeRange, Trace, TraceId};
+use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
+use datafusion::execution::runtime_env::RuntimeEnvBuilder;
+use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
+use datafusion::prelude::SessionConfig;
+use object_store::ObjectStore;
+use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::time::timeout;
+use vivace_base::{BlockId, ByteSize, MemoryBudget};
+use vivace_model::{TenantId, TraceId};
+use vivace_storage::{BlockReader, Catalogs, LiveSpans, Snapshot};
 
+use crate::fetch::{PieceRange, fetch};
+use crate::pool::BudgetPool;
+use crate::search::{SearchContext, search};
+use crate::source::{Damage, Piece, Source};
+use crate::tags;
 use crate::{
     QueryError, SearchRequest, SearchResponse, TagNames, TagNamesRequest, TagValues, TagValuesRequest,
+    TraceResponse,
 };
+
+/// How many blocks' footers are kept in memory.
+const OPEN_BLOCKS: usize = 256;
+/// Rows DataFusion's operators pass on at once.
+const BATCH_ROWS: usize = 8_192;
 
 /// How queries run.
 #[derive(Debug, Clone)]
 pub struct QueryOptions {
     /// At most this many queries run at once; others wait.
     pub max_concurrent: usize,
+    /// At most this many wait; more are refused.
+    pub max_waiting: usize,
+    /// How long a query may take, waiting included.
+    pub deadline: Duration,
+    /// On how many threads one query runs.
+    pub parallelism: usize,
+    /// Where sorts and aggregates that outgrow memory go.
+    pub spill_dir: PathBuf,
+    /// How much they may put there.
+    pub spill_quota: ByteSize,
+}
+
+/// What queries stand on.
+#[derive(Debug, Clone)]
+pub struct QueryContext {
+    /// Where blocks are.
+    pub store: Arc<dyn ObjectStore>,
+    /// Which there are.
+    pub catalogs: Arc<Catalogs>,
+    /// What is in no block yet.
+    pub live: Arc<dyn LiveSpans>,
+    /// Where memory comes from.
+    pub budget: Arc<MemoryBudget>,
 }
 
 /// Answers questions over the live head and the blocks of a tenant.
-#[derive(Debug)]
 pub struct QueryEngine {
-    _budget: Arc<MemoryBudget>,
+    context: QueryContext,
+    options: QueryOptions,
+    session: SessionState,
+    running: Semaphore,
+    waiting: Semaphore,
+    open_blocks: Mutex<BTreeMap<BlockId, BlockReader>>,
 }
 
 impl QueryEngine {
-    /// The newest traces that match.
+    /// An engine over the given head and blocks.
+    ///
+    /// # Errors
+    /// [`QueryError`] when the spill directory cannot be used or the memory budget is full.
+    pub fn new(options: QueryOptions, context: QueryContext) -> Result<Self, QueryError> {
+        let disk = DiskManagerBuilder::default()
+            .with_mode(DiskManagerMode::Directories(vec![options.spill_dir.clone()]))
+            .with_max_temp_directory_size(options.spill_quota.bytes());
+        let pool = BudgetPool::new(Arc::clone(&context.budget))?;
+        let runtime = RuntimeEnvBuilder::new()
+            .with_memory_pool(Arc::new(pool))
+            .with_disk_manager_builder(disk)
+            .build_arc()?;
+        let config = SessionConfig::new()
+            .with_target_partitions(options.parallelism.max(1))
+            .with_batch_size(BATCH_ROWS);
+        let session = SessionStateBuilder::new()
+            .with_config(config)
+            .with_runtime_env(runtime)
+            .with_default_features()
+            .build();
+        let running = Semaphore::new(options.max_concurrent.max(1));
+        let waiting = Semaphore::new(options.max_waiting);
+        Ok(Self { context, options, session, running, waiting, open_blocks: Mutex::default() })
+    }
+
+    /// The newest traces that match. When the deadline passes, those found by then, marked partial.
     ///
     /// # Errors
     /// [`QueryError`] says why there is no answer.
     pub async fn search(
         &self,
-        _tenant: &TenantId,
-        _request: &SearchRequest,
+        tenant: &TenantId,
+        request: &SearchRequest,
     ) -> Result<SearchResponse, QueryError> {
-        Err(QueryError::Execution("not built".to_owned()))
+        let mut response = SearchResponse::default();
+        let work = async {
+            let _running = self.admit().await?;
+            let source = self.source(tenant).await?;
+            let context = SearchContext { session: &self.session, budget: &self.context.budget, source };
+            search(&context, request, &mut response).await?;
+            Ok::<_, QueryError>(context.source.partial())
+        };
+        match timeout(self.options.deadline, work).await {
+            Ok(outcome) => response.partial = outcome?,
+            Err(_) => response.partial = Some(format!("deadline of {:?} exceeded", self.options.deadline)),
+        }
+        Ok(response)
     }
 
-    /// All spans of a trace; [`None`] when there are none.
+    /// All spans of a trace.
     ///
     /// # Errors
     /// [`QueryError`] says why there is no answer.
-    pub async fn trace(
-        &self,
-        _tenant: &TenantId,
-        _id: TraceId,
-        _range: TimeRange,
-    ) -> Result<Option<Trace>, QueryError> {
-        Err(QueryError::Execution("not built".to_owned()))
+    pub async fn trace(&self, tenant: &TenantId, id: TraceId) -> Result<TraceResponse, QueryError> {
+        self.within_deadline(async {
+            let _running = self.admit().await?;
+            let source = self.source(tenant).await?;
+            let mut fetched = fetch(&source, &self.context.budget, &[id], PieceRange::ALL).await?;
+            Ok(TraceResponse { trace: fetched.take(id), partial: source.partial() })
+        })
+        .await
     }
 
     /// The names of attributes.
@@ -52,10 +140,15 @@ impl QueryEngine {
     /// [`QueryError`] says why there is no answer.
     pub async fn tag_names(
         &self,
-        _tenant: &TenantId,
-        _request: &TagNamesRequest,
+        tenant: &TenantId,
+        request: &TagNamesRequest,
     ) -> Result<TagNames, QueryError> {
-        Err(QueryError::Execution("not built".to_owned()))
+        self.within_deadline(async {
+            let _running = self.admit().await?;
+            let source = self.source(tenant).await?;
+            tags::names(&source, &self.context.budget, request).await
+        })
+        .await
     }
 
     /// The values of an attribute.
@@ -64,9 +157,88 @@ impl QueryEngine {
     /// [`QueryError`] says why there is no answer.
     pub async fn tag_values(
         &self,
-        _tenant: &TenantId,
-        _request: &TagValuesRequest,
+        tenant: &TenantId,
+        request: &TagValuesRequest,
     ) -> Result<TagValues, QueryError> {
-        Err(QueryError::Execution("not built".to_owned()))
+        self.within_deadline(async {
+            let _running = self.admit().await?;
+            let source = self.source(tenant).await?;
+            tags::values(&source, &self.context.budget, request).await
+        })
+        .await
+    }
+
+    async fn within_deadline<T>(
+        &self,
+        work: impl Future<Output = Result<T, QueryError>>,
+    ) -> Result<T, QueryError> {
+        timeout(self.options.deadline, work).await.unwrap_or(Err(QueryError::Deadline))
+    }
+
+    async fn admit(&self) -> Result<SemaphorePermit<'_>, QueryError> {
+        if let Ok(permit) = self.running.try_acquire() {
+            return Ok(permit);
+        }
+        let _waiting = self.waiting.try_acquire().map_err(|_| QueryError::Busy)?;
+        self.running.acquire().await.map_err(|_| QueryError::Busy)
+    }
+
+    /// The head's snapshot is taken first and the catalog's second: spans that move from one to the other in between
+    /// are seen twice, never missed, and dropped by what the catalog says it covers.
+    async fn source(&self, tenant: &TenantId) -> Result<Arc<Source>, QueryError> {
+        let live = self.context.live.snapshot(tenant);
+        let catalog = self.context.catalogs.get(tenant)?;
+        let snapshot = catalog.map(|catalog| catalog.snapshot()).unwrap_or_default();
+        let damage = Damage::default();
+        let mut pieces = self.blocks(tenant, &snapshot, &damage).await?;
+        let covered = snapshot.covered_through(&live.writer);
+        pieces.extend(live.uncovered(covered).map(Piece::Live));
+        let bytes = snapshot.blocks.iter().map(|block| block.bytes).sum();
+        let count = u32::try_from(snapshot.blocks.len()).unwrap_or(u32::MAX);
+        Ok(Arc::new(Source::new(pieces, damage, count, bytes)))
+    }
+
+    async fn blocks(
+        &self,
+        tenant: &TenantId,
+        snapshot: &Snapshot,
+        damage: &Damage,
+    ) -> Result<Vec<Piece>, QueryError> {
+        let mut pieces = Vec::with_capacity(snapshot.blocks.len());
+        for meta in &snapshot.blocks {
+            let known = self.open_blocks().get(&meta.id).cloned();
+            let opened = match known {
+                Some(reader) => Ok(reader),
+                None => BlockReader::open(Arc::clone(&self.context.store), tenant, meta).await,
+            };
+            match opened {
+                Ok(reader) => {
+                    self.keep_open(meta.id, &reader);
+                    pieces.push(Piece::Block(reader));
+                }
+                Err(error) if damage.note(&error) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(pieces)
+    }
+
+    /// Block ids sort by age: the oldest goes when there are too many.
+    fn keep_open(&self, id: BlockId, reader: &BlockReader) {
+        let mut open = self.open_blocks();
+        open.insert(id, reader.clone());
+        if open.len() > OPEN_BLOCKS {
+            open.pop_first();
+        }
+    }
+
+    fn open_blocks(&self) -> std::sync::MutexGuard<'_, BTreeMap<BlockId, BlockReader>> {
+        self.open_blocks.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl std::fmt::Debug for QueryEngine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("QueryEngine").field("options", &self.options).finish_non_exhaustive()
     }
 }

@@ -1,4 +1,6 @@
+use datafusion::common::DataFusionError;
 use vivace_base::{ErrorKind, MemoryRefused};
+use vivace_storage::{BlockError, CatalogError, ColumnError};
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
@@ -9,17 +11,22 @@ pub enum QueryError {
     /// The memory budget has no room for it.
     #[error("{0}; ask for less or retry later")]
     NoMemory(#[from] MemoryRefused),
-    /// Stored bytes could not be read.
-    #[error("cannot read {what}: {reason}")]
-    Storage {
-        /// Which object.
-        what: String,
-        /// What went wrong.
-        reason: String,
-        /// What the caller can do.
-        kind: ErrorKind,
-    },
-    /// The engine failed.
+    /// An operator found no room in the memory budget.
+    #[error("no memory for the query: {0}; ask for less or retry later")]
+    OperatorMemory(String),
+    /// A block could not be read.
+    #[error(transparent)]
+    Block(#[from] BlockError),
+    /// The catalog could not be read.
+    #[error(transparent)]
+    Catalog(#[from] CatalogError),
+    /// Too many queries are waiting.
+    #[error("too many queries are running: retry later")]
+    Busy,
+    /// The deadline passed before there was anything to answer.
+    #[error("the query took longer than its deadline: ask for less")]
+    Deadline,
+    /// The engine failed: a defect of ours.
     #[error("query execution failed: {0}")]
     Execution(String),
 }
@@ -29,9 +36,31 @@ impl QueryError {
     pub fn kind(&self) -> ErrorKind {
         match self {
             Self::Invalid(_) => ErrorKind::InvalidInput,
-            Self::NoMemory(_) => ErrorKind::Overloaded,
-            Self::Storage { kind, .. } => *kind,
+            Self::NoMemory(_) | Self::OperatorMemory(_) | Self::Busy => ErrorKind::Overloaded,
+            Self::Block(error) => error.kind(),
+            Self::Catalog(error) => error.kind(),
+            Self::Deadline => ErrorKind::DeadlineExceeded,
             Self::Execution(_) => ErrorKind::Internal,
         }
+    }
+}
+
+impl From<DataFusionError> for QueryError {
+    fn from(error: DataFusionError) -> Self {
+        if let DataFusionError::ResourcesExhausted(reason) = error.find_root() {
+            return Self::OperatorMemory(reason.clone());
+        }
+        if let DataFusionError::External(source) = error.find_root()
+            && let Some(block) = source.downcast_ref::<BlockError>()
+        {
+            return Self::Block(block.clone());
+        }
+        Self::Execution(error.to_string())
+    }
+}
+
+impl From<ColumnError> for QueryError {
+    fn from(error: ColumnError) -> Self {
+        Self::Execution(error.to_string())
     }
 }

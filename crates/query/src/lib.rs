@@ -4,10 +4,20 @@
 mod api;
 mod engine;
 mod error;
+mod eval;
+mod fetch;
+mod pipeline;
+mod plan;
+mod pool;
+mod scan;
+mod search;
+mod source;
+mod tags;
 
 pub use api::{
     MatchedSpan, SearchMetrics, SearchRequest, SearchResponse, ServiceStats, SpanSet, TagNames,
     TagNamesRequest, TagScope, TagValue, TagValueKind, TagValues, TagValuesRequest, TraceMatch,
+    TraceResponse,
 };
-pub use engine::{QueryEngine, QueryOptions};
+pub use engine::{QueryContext, QueryEngine, QueryOptions};
 pub use error::QueryError;

@@ -19,5 +19,12 @@ pub struct ColumnError {
     pub problem: &'static str,
 }
 
+impl ColumnError {
+    /// The column is not there.
+    pub fn missing(column: &str) -> Self {
+        Self { column: column.to_owned(), problem: "is missing" }
+    }
+}
+
 #[cfg(test)]
 pub(crate) mod tests;

@@ -2,7 +2,14 @@ use super::*;
 
 #[test]
 fn reads_units_and_fractions() {
-    let cases = [("1024", 1024), ("1KiB", 1024), ("1.5 GiB", 3 << 29), ("20MB", 20_000_000), ("7B", 7), (" 2MiB ", 2 << 20)];
+    let cases = [
+        ("1024", 1024),
+        ("1KiB", 1024),
+        ("1.5 GiB", 3 << 29),
+        ("20MB", 20_000_000),
+        ("7B", 7),
+        (" 2MiB ", 2 << 20),
+    ];
     for (text, bytes) in cases {
         assert_eq!(text.parse::<ByteSize>(), Ok(ByteSize::from_bytes(bytes)), "{text}");
     }

@@ -1,0 +1,176 @@
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use tokio::sync::{Mutex, Notify};
+use vivace_base::{BlockId, Holder, Reservation};
+use vivace_model::TenantId;
+use vivace_storage::block::{build_block, store_block};
+use vivace_storage::{Wal, WalRange};
+
+use crate::IngestError;
+use crate::head::{Frozen, Head, Prepared};
+use crate::pipeline::{IngestContext, IngestOptions};
+
+/// How often heads are looked at for age.
+const TICK: Duration = Duration::from_millis(500);
+/// How long a failed cut is left alone: doubling from the first to the last of these.
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+const LAST_PAUSE: Duration = Duration::from_secs(30);
+/// Building a block takes about the head's arrays again, sorted, and the file's bytes.
+const BUILD_FACTOR: u64 = 2;
+
+/// Makes blocks of heads: one at a time, so that what a build needs is set aside once, for good.
+#[derive(Debug)]
+pub(crate) struct Cutter {
+    context: IngestContext,
+    head: Arc<Head>,
+    wal: Arc<Wal<Prepared>>,
+    max_age: Duration,
+    one_at_a_time: Mutex<Workspace>,
+    /// Someone needs room: cut everything, whatever its size and age.
+    pressure: AtomicBool,
+    release_allowed: AtomicBool,
+    done: AtomicU64,
+    failed: AtomicU64,
+}
+
+#[derive(Debug)]
+struct Workspace {
+    _reserved: Reservation,
+}
+
+/// How many cuts there were.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct CutStats {
+    pub(crate) done: u64,
+    pub(crate) failed: u64,
+}
+
+impl Cutter {
+    pub(crate) fn new(
+        options: &IngestOptions,
+        context: IngestContext,
+        head: Arc<Head>,
+        wal: Arc<Wal<Prepared>>,
+    ) -> Result<Self, IngestError> {
+        let workspace = options.max_block_bytes.bytes().saturating_mul(BUILD_FACTOR);
+        let reserved = context.budget.reserve(Holder::BlockBuild, workspace)?;
+        Ok(Self {
+            context,
+            head,
+            wal,
+            max_age: options.max_block_age,
+            one_at_a_time: Mutex::new(Workspace { _reserved: reserved }),
+            pressure: AtomicBool::new(false),
+            release_allowed: AtomicBool::new(false),
+            done: AtomicU64::new(0),
+            failed: AtomicU64::new(0),
+        })
+    }
+
+    /// Cuts what is due until told to stop.
+    pub(crate) async fn run(&self, stopping: &Notify) {
+        let mut pause = FIRST_PAUSE;
+        loop {
+            tokio::select! {
+                () = stopping.notified() => return,
+                () = self.head.due.notified() => {}
+                () = tokio::time::sleep(TICK) => {}
+            }
+            let due = if self.pressure.swap(false, Ordering::Relaxed) {
+                self.head.tenants()
+            } else {
+                self.head.due(self.max_age)
+            };
+            match self.cut_each(&due).await {
+                Ok(()) => pause = FIRST_PAUSE,
+                Err(error) => {
+                    tracing::warn!(%error, retry_in = ?pause, "could not cut a block; its spans stay in the head");
+                    tokio::select! {
+                        () = stopping.notified() => return,
+                        () = tokio::time::sleep(pause) => {}
+                    }
+                    pause = (pause * 2).min(LAST_PAUSE);
+                }
+            }
+        }
+    }
+
+    /// Asks for room: every head is cut soon.
+    pub(crate) fn relieve(&self) {
+        self.pressure.store(true, Ordering::Relaxed);
+        self.head.due.notify_one();
+    }
+
+    /// From now on segments of the write-ahead log may go; not before its replay is over.
+    pub(crate) fn allow_release(&self) {
+        self.release_allowed.store(true, Ordering::Relaxed);
+    }
+
+    /// Cuts every head: first what an earlier try set apart, then what came since.
+    pub(crate) async fn cut_all(&self) -> Result<(), IngestError> {
+        self.cut_each(&self.head.tenants()).await?;
+        self.cut_each(&self.head.tenants()).await
+    }
+
+    pub(crate) fn stats(&self) -> CutStats {
+        CutStats { done: self.done.load(Ordering::Relaxed), failed: self.failed.load(Ordering::Relaxed) }
+    }
+
+    /// One tenant's trouble does not keep the others' spans in memory; the last error is returned.
+    async fn cut_each(&self, tenants: &[TenantId]) -> Result<(), IngestError> {
+        let mut outcome = Ok(());
+        for tenant in tenants {
+            if let Err(error) = self.cut(tenant).await {
+                self.failed.fetch_add(1, Ordering::Relaxed);
+                outcome = Err(error);
+            }
+        }
+        outcome
+    }
+
+    async fn cut(&self, tenant: &TenantId) -> Result<(), IngestError> {
+        let _workspace = self.one_at_a_time.lock().await;
+        let Some(frozen) = self.head.freeze(tenant) else { return Ok(()) };
+        self.commit_block(tenant, frozen).await?;
+        self.head.discard_frozen(tenant);
+        self.done.fetch_add(1, Ordering::Relaxed);
+        self.release_wal().await;
+        Ok(())
+    }
+
+    async fn commit_block(&self, tenant: &TenantId, frozen: Frozen) -> Result<(), IngestError> {
+        let Frozen { first, last, batches } = frozen;
+        let writer = self.wal.writer_id().to_owned();
+        let catalog = self.context.catalogs.get_or_create(tenant).await?;
+        // An earlier try may have committed without hearing of it.
+        if self.failed.load(Ordering::Relaxed) > 0
+            && catalog.refresh().await?.covered_through(&writer) >= last
+        {
+            return Ok(());
+        }
+        let built = tokio::task::spawn_blocking(move || build_block(&batches))
+            .await
+            .map_err(|error| IngestError::Defect(error.to_string()))??;
+        let id = BlockId::generate(self.context.clock.now(), &*self.context.randomness);
+        let range = WalRange { writer, first, last };
+        let meta = store_block(&*self.context.store, tenant, id, built, Some(range)).await?;
+        catalog.commit(|snapshot| snapshot.with_block(&meta)).await?;
+        tracing::debug!(%tenant, block = %id, spans = meta.rows, bytes = meta.bytes, "cut a block");
+        Ok(())
+    }
+
+    async fn release_wal(&self) {
+        if !self.release_allowed.load(Ordering::Relaxed) {
+            return;
+        }
+        let through = self.head.releasable();
+        let wal = Arc::clone(&self.wal);
+        match tokio::task::spawn_blocking(move || wal.release(through)).await {
+            Ok(Ok(_)) => {}
+            Ok(Err(error)) => tracing::warn!(%error, "write-ahead log segments stay until the next cut"),
+            Err(error) => tracing::error!(%error, "releasing the write-ahead log ended badly"),
+        }
+    }
+}

@@ -1,0 +1,323 @@
+//! Operands from the columns of a batch.
+
+use arrow::array::{
+    Array, BooleanArray, FixedSizeBinaryArray, Int8Array, Int64Array, RecordBatch, StringArray, UInt64Array,
+};
+use vivace_model::schema::{self, AttributeScope};
+use vivace_model::{SpanKind, StatusCode, TraceId};
+use vivace_storage::columns::{AttributeList, AttributeValues, EventColumns, LinkColumns, column};
+use vivace_storage::{ColumnError, Projection};
+use vivace_traceql::{Attribute, Intrinsic, Scope};
+
+use super::filter::{of_events, of_links, unscoped};
+use super::rows::{MAX_BINDINGS, hex};
+use super::{Filter, Operand, Operands, trace_level};
+
+/// Adds the columns a filter reads.
+pub(crate) fn project(filter: &Filter, projection: &mut Projection) {
+    filter.attributes().iter().for_each(|attribute| project_attribute(attribute, projection));
+}
+
+/// Adds the columns an attribute is read from.
+pub(crate) fn project_attribute(attribute: &Attribute, projection: &mut Projection) {
+    let fixed: &[&'static str] = match attribute {
+        Attribute::Intrinsic(intrinsic) => intrinsic_columns(*intrinsic),
+        Attribute::Named { scope, name, .. } => {
+            let scopes: &[AttributeScope] = match scope {
+                Scope::None => &AttributeScope::ALL,
+                Scope::Span => &[AttributeScope::Span],
+                Scope::Resource => &[AttributeScope::Resource],
+                Scope::Instrumentation => &[AttributeScope::Instrumentation],
+                Scope::Event | Scope::Link => &[],
+            };
+            projection.attributes.extend(scopes.iter().map(|scope| (*scope, name.clone())));
+            match scope {
+                Scope::None => &[schema::EVENTS, schema::LINKS],
+                Scope::Event => &[schema::EVENTS],
+                Scope::Link => &[schema::LINKS],
+                _ => &[],
+            }
+        }
+    };
+    projection.fixed.extend(fixed);
+}
+
+fn intrinsic_columns(intrinsic: Intrinsic) -> &'static [&'static str] {
+    use Intrinsic as I;
+    match intrinsic {
+        I::Duration => &[schema::START, schema::DURATION],
+        I::Name => &[schema::NAME],
+        I::Status => &[schema::STATUS],
+        I::StatusMessage => &[schema::STATUS_MESSAGE],
+        I::Kind => &[schema::KIND],
+        I::TraceId => &[schema::TRACE_ID],
+        I::SpanId => &[schema::SPAN_ID],
+        I::ParentId => &[schema::PARENT_SPAN_ID],
+        I::EventName => &[schema::EVENTS],
+        I::EventTimeSinceStart => &[schema::EVENTS, schema::START],
+        I::LinkTraceId | I::LinkSpanId => &[schema::LINKS],
+        I::InstrumentationName => &[schema::SCOPE_NAME],
+        I::InstrumentationVersion => &[schema::SCOPE_VERSION],
+        I::RootName
+        | I::RootServiceName
+        | I::TraceDuration
+        | I::ChildCount
+        | I::NestedSetLeft
+        | I::NestedSetRight
+        | I::NestedSetParent
+        | I::Parent => &[],
+    }
+}
+
+/// For each row whether the filter holds. A filter that needs the whole trace may hold for every row.
+pub(crate) fn holds(filter: &Filter, batch: &RecordBatch) -> Result<BooleanArray, ColumnError> {
+    if filter.needs_trace() {
+        return Ok(BooleanArray::from(vec![true; batch.num_rows()]));
+    }
+    let columns = Columns::new(filter.attributes(), batch)?;
+    Ok((0..batch.num_rows()).map(|row| Some(columns.any_binding(filter, row))).collect())
+}
+
+/// Per row the value of an attribute, the first of several events or links that has it.
+pub(crate) fn values<'a>(
+    attribute: &Attribute,
+    batch: &'a RecordBatch,
+) -> Result<Vec<Operand<'a>>, ColumnError> {
+    let columns = Columns::new(std::slice::from_ref(attribute), batch)?;
+    Ok((0..batch.num_rows()).map(|row| columns.first_value(row)).collect())
+}
+
+struct Columns<'a> {
+    attributes: Vec<Source<'a>>,
+    events: Option<EventColumns<'a>>,
+    links: Option<LinkColumns<'a>>,
+}
+
+/// Where the values of one attribute are.
+enum Source<'a> {
+    Row(Vec<Operand<'a>>),
+    EventAttribute(String),
+    EventName,
+    EventTimeSinceStart(&'a UInt64Array),
+    LinkAttribute(String),
+    LinkTraceId,
+    LinkSpanId,
+    /// Span before resource, event, link, instrumentation.
+    Unscoped {
+        key: String,
+        first: Vec<Operand<'a>>,
+        last: Vec<Operand<'a>>,
+    },
+}
+
+impl<'a> Columns<'a> {
+    fn new(attributes: &[Attribute], batch: &'a RecordBatch) -> Result<Self, ColumnError> {
+        let any = |test: fn(&Attribute) -> bool| attributes.iter().any(|a| test(a) || unscoped(a).is_some());
+        let events = any(of_events).then(|| EventColumns::new(batch, schema::EVENTS)).transpose()?;
+        let links = any(of_links).then(|| LinkColumns::new(batch, schema::LINKS)).transpose()?;
+        let attributes =
+            attributes.iter().map(|attribute| source(attribute, batch)).collect::<Result<_, _>>()?;
+        Ok(Self { attributes, events, links })
+    }
+
+    fn any_binding(&self, filter: &Filter, row: usize) -> bool {
+        let events = self.bindings(row, Self::looks_at_events, self.events.map(|events| events.of_row(row)));
+        let links = self.bindings(row, Self::looks_at_links, self.links.map(|links| links.of_row(row)));
+        let pairs = events.iter().flat_map(|event| links.iter().map(move |link| (*event, *link)));
+        pairs
+            .take(MAX_BINDINGS)
+            .any(|(event, link)| filter.holds(&Binding { columns: self, row, event, link }))
+    }
+
+    fn first_value(&self, row: usize) -> Operand<'a> {
+        let events = self.bindings(row, Self::looks_at_events, self.events.map(|events| events.of_row(row)));
+        let links = self.bindings(row, Self::looks_at_links, self.links.map(|links| links.of_row(row)));
+        let pairs = events.iter().flat_map(|event| links.iter().map(move |link| (*event, *link)));
+        let values = pairs.take(MAX_BINDINGS).map(|(event, link)| self.operand(0, row, event, link));
+        values.into_iter().find(|value| !value.is_nil()).unwrap_or(Operand::Nil)
+    }
+
+    fn bindings(
+        &self,
+        row: usize,
+        looks: fn(&Self, &Source<'a>, usize) -> bool,
+        items: Option<std::ops::Range<usize>>,
+    ) -> Vec<Option<usize>> {
+        match items {
+            Some(items)
+                if !items.is_empty() && self.attributes.iter().any(|source| looks(self, source, row)) =>
+            {
+                items.map(Some).collect()
+            }
+            _ => vec![None],
+        }
+    }
+
+    fn looks_at_events(&self, source: &Source<'a>, row: usize) -> bool {
+        match source {
+            Source::EventAttribute(_) | Source::EventName | Source::EventTimeSinceStart(_) => true,
+            Source::Unscoped { key, first, .. } => {
+                first[row].is_nil() && self.events.is_some_and(|events| events.attributes.may_have(key))
+            }
+            _ => false,
+        }
+    }
+
+    fn looks_at_links(&self, source: &Source<'a>, row: usize) -> bool {
+        match source {
+            Source::LinkAttribute(_) | Source::LinkTraceId | Source::LinkSpanId => true,
+            Source::Unscoped { key, first, .. } => {
+                first[row].is_nil() && self.links.is_some_and(|links| links.attributes.may_have(key))
+            }
+            _ => false,
+        }
+    }
+
+    fn operand(
+        &self,
+        attribute: usize,
+        row: usize,
+        event: Option<usize>,
+        link: Option<usize>,
+    ) -> Operand<'a> {
+        let of_event = |read: &dyn Fn(EventColumns<'a>, usize) -> Operand<'a>| match (self.events, event) {
+            (Some(events), Some(at)) => read(events, at),
+            _ => Operand::Unbound,
+        };
+        let of_link = |read: &dyn Fn(LinkColumns<'a>, usize) -> Operand<'a>| match (self.links, link) {
+            (Some(links), Some(at)) => read(links, at),
+            _ => Operand::Unbound,
+        };
+        let event_attribute = |key: &str| of_event(&|events, at| find(&events.attributes, at, key));
+        let link_attribute = |key: &str| of_link(&|links, at| find(&links.attributes, at, key));
+        match &self.attributes[attribute] {
+            Source::Row(values) => values[row].clone(),
+            Source::EventAttribute(key) => event_attribute(key),
+            Source::EventName => of_event(&|events, at| Operand::text(events.name.value(at))),
+            Source::EventTimeSinceStart(start) => {
+                of_event(&|events, at| Operand::nanos(events.time.value(at).saturating_sub(start.value(row))))
+            }
+            Source::LinkAttribute(key) => link_attribute(key),
+            Source::LinkTraceId => {
+                of_link(&|links, at| Operand::String(hex(links.trace_id.value(at)).into()))
+            }
+            Source::LinkSpanId => of_link(&|links, at| Operand::String(hex(links.span_id.value(at)).into())),
+            Source::Unscoped { key, first, last } => {
+                let or_else = |found: Operand<'a>, next: &dyn Fn() -> Operand<'a>| {
+                    if found.is_nil() { next() } else { found }
+                };
+                let found = or_else(first[row].clone(), &|| event_attribute(key));
+                let found = or_else(found, &|| link_attribute(key));
+                or_else(found, &|| last[row].clone())
+            }
+        }
+    }
+}
+
+struct Binding<'b, 'a> {
+    columns: &'b Columns<'a>,
+    row: usize,
+    event: Option<usize>,
+    link: Option<usize>,
+}
+
+impl Operands for Binding<'_, '_> {
+    fn get(&self, attribute: usize) -> Operand<'_> {
+        self.columns.operand(attribute, self.row, self.event, self.link)
+    }
+}
+
+fn find<'a>(list: &AttributeList<'a>, row: usize, key: &str) -> Operand<'a> {
+    let entry = list.entries(row).find(|entry| list.key(*entry) == key);
+    entry.map_or(Operand::Nil, |entry| Operand::of_ref(list.value(entry)))
+}
+
+fn source<'a>(attribute: &Attribute, batch: &'a RecordBatch) -> Result<Source<'a>, ColumnError> {
+    let (scope, key) = match attribute {
+        Attribute::Intrinsic(intrinsic) => return intrinsic_source(*intrinsic, batch),
+        Attribute::Named { scope, name, .. } => (scope, name),
+    };
+    let of_scope = |scope| gather(batch, scope, key);
+    Ok(match scope {
+        Scope::Span => Source::Row(of_scope(AttributeScope::Span)?),
+        Scope::Resource => Source::Row(of_scope(AttributeScope::Resource)?),
+        Scope::Instrumentation => Source::Row(of_scope(AttributeScope::Instrumentation)?),
+        Scope::Event => Source::EventAttribute(key.clone()),
+        Scope::Link => Source::LinkAttribute(key.clone()),
+        Scope::None => {
+            let mut first = of_scope(AttributeScope::Span)?;
+            for (value, fallback) in first.iter_mut().zip(of_scope(AttributeScope::Resource)?) {
+                if value.is_nil() {
+                    *value = fallback;
+                }
+            }
+            Source::Unscoped { key: key.clone(), first, last: of_scope(AttributeScope::Instrumentation)? }
+        }
+    })
+}
+
+fn gather<'a>(
+    batch: &'a RecordBatch,
+    scope: AttributeScope,
+    key: &str,
+) -> Result<Vec<Operand<'a>>, ColumnError> {
+    let values = AttributeValues::gather(batch, scope, key)?;
+    Ok(values.0.into_iter().map(|value| value.map_or(Operand::Nil, Operand::of_ref)).collect())
+}
+
+fn intrinsic_source<'a>(intrinsic: Intrinsic, batch: &'a RecordBatch) -> Result<Source<'a>, ColumnError> {
+    use Intrinsic as I;
+    let rows = 0..batch.num_rows();
+    let values: Vec<Operand<'a>> = match intrinsic {
+        I::Name => texts(batch, schema::NAME)?,
+        I::StatusMessage => texts(batch, schema::STATUS_MESSAGE)?,
+        I::InstrumentationName => texts(batch, schema::SCOPE_NAME)?,
+        I::InstrumentationVersion => texts(batch, schema::SCOPE_VERSION)?,
+        I::Duration => {
+            let starts: &UInt64Array = column(batch, schema::START)?;
+            let durations: &Int64Array = column(batch, schema::DURATION)?;
+            let each = starts.values().iter().zip(durations.values());
+            each.map(|(start, nanos)| Operand::nanos(end(*start, *nanos).saturating_sub(*start))).collect()
+        }
+        I::Status => {
+            let codes: &Int8Array = column(batch, schema::STATUS)?;
+            codes.values().iter().map(|code| Operand::Status(StatusCode::from_otlp((*code).into()))).collect()
+        }
+        I::Kind => {
+            let kinds: &Int8Array = column(batch, schema::KIND)?;
+            kinds.values().iter().map(|kind| Operand::Kind(SpanKind::from_otlp((*kind).into()))).collect()
+        }
+        I::TraceId => {
+            let ids: &FixedSizeBinaryArray = column(batch, schema::TRACE_ID)?;
+            let short = |row| TraceId(ids.value(row).try_into().unwrap_or_default()).short_hex();
+            rows.map(|row| Operand::String(short(row).into())).collect()
+        }
+        I::SpanId => hex_ids(batch, schema::SPAN_ID)?,
+        I::ParentId => hex_ids(batch, schema::PARENT_SPAN_ID)?,
+        I::EventName => return Ok(Source::EventName),
+        I::EventTimeSinceStart => return Ok(Source::EventTimeSinceStart(column(batch, schema::START)?)),
+        I::LinkTraceId => return Ok(Source::LinkTraceId),
+        I::LinkSpanId => return Ok(Source::LinkSpanId),
+        other => {
+            debug_assert!(trace_level(&Attribute::Intrinsic(other)) || other == I::Parent);
+            vec![Operand::Nil; batch.num_rows()]
+        }
+    };
+    Ok(Source::Row(values))
+}
+
+/// The end of a span, given its start and its duration column.
+pub(crate) fn end(start: u64, duration: i64) -> u64 {
+    start.wrapping_add(duration.cast_unsigned())
+}
+
+fn texts<'a>(batch: &'a RecordBatch, name: &str) -> Result<Vec<Operand<'a>>, ColumnError> {
+    let texts: &StringArray = column(batch, name)?;
+    Ok(texts.iter().map(|text| Operand::text(text.unwrap_or_default())).collect())
+}
+
+fn hex_ids<'a>(batch: &'a RecordBatch, name: &str) -> Result<Vec<Operand<'a>>, ColumnError> {
+    let ids: &FixedSizeBinaryArray = column(batch, name)?;
+    let text = |row| if ids.is_valid(row) { hex(ids.value(row)) } else { String::new() };
+    Ok((0..ids.len()).map(|row| Operand::String(text(row).into())).collect())
+}
