@@ -29,7 +29,7 @@ use feed::Feeder;
 use generator::{Generator, LONGEST_TRACE};
 use report::{Report, say};
 
-/// Serve a live, deterministic Istio bookinfo mesh, and ask Kiali's query of it.
+/// Serves a live, deterministic Istio bookinfo mesh, and asks Kiali's query of it.
 ///
 /// First some minutes of history, then the mesh lives on until Ctrl-C. Unless --data-dir says otherwise, the data is in
 /// a fresh temporary directory, which is deleted at the end. Logs only warnings unless --log-level says otherwise.

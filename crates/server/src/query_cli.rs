@@ -30,7 +30,7 @@ use answer::{TagNamesAnswer, TagValuesAnswer};
 use filter::Filter;
 use time::TimeArgs;
 
-/// Ask a Tempo-API server (Vivace or Tempo).
+/// Asks a server that has Tempo's API, Vivace or Tempo.
 ///
 /// Exit status: 0 something was found, 1 nothing was found, 2 wrong usage, 3 the server refused or answered something
 /// else than the API says, 4 the server cannot be reached.
