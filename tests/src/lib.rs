@@ -1,1 +1,19 @@
-//! .
+//! Drives the real `vivace` binary from outside: starts it on free ports, sends it spans, asks it questions, kills it.
+//! `./test.sh` builds and installs what these tests need.
+
+pub mod answers;
+pub mod client;
+pub mod kiali;
+pub mod otlp;
+pub mod s3;
+pub mod sdk;
+pub mod server;
+pub mod spans;
+pub mod traffic;
+
+pub use client::{Client, Reply};
+pub use otlp::{Compression, Encoding, Otlp};
+pub use s3::{ForgetfulS3, S3};
+pub use server::{Addresses, Server, ServerBuilder};
+pub use spans::{FlatSpan, flatten};
+pub use traffic::{SentTrace, Traffic};

@@ -1,0 +1,18 @@
+//! The program from outside.
+
+mod bad_input;
+mod crash;
+mod graceful;
+mod ingest_and_find;
+mod kiali;
+mod s3;
+mod sdk;
+mod tenants;
+
+use vivace_base::{Clock, SystemClock};
+use vivace_e2e::spans::SECOND;
+
+/// A moment that all traces of a test fit after, and that queries over recent time see.
+fn ten_minutes_ago() -> u64 {
+    SystemClock::default().now() - 600 * SECOND
+}
