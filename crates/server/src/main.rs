@@ -1,2 +1,35 @@
-//! .
-fn main(){}
+//! `vivace`: the binary. Configuration, the HTTP and gRPC adapters, and the commands. The only crate that knows axum,
+//! tonic and clap; it holds no storage and no query logic.
+
+use std::process::ExitCode;
+
+use tikv_jemallocator::Jemalloc;
+
+mod api;
+mod backend;
+mod cli;
+mod codes;
+mod config;
+mod demo;
+mod duration;
+mod engine;
+mod logging;
+mod metrics;
+mod otlp;
+mod query_cli;
+mod serve;
+mod state;
+mod tenant;
+
+#[global_allocator]
+static ALLOCATOR: Jemalloc = Jemalloc;
+
+/// Freed pages go back to the system within a second, by a thread of the allocator's own.
+#[expect(unsafe_code, reason = "jemalloc reads its options from this symbol")]
+// SAFETY: the symbol is jemalloc's documented option string, a NUL-terminated text that is never written.
+#[unsafe(export_name = "_rjem_malloc_conf")]
+static ALLOCATOR_OPTIONS: &[u8; 63] = b"background_thread:true,dirty_decay_ms:1000,muzzy_decay_ms:1000\0";
+
+fn main() -> ExitCode {
+    cli::run()
+}

@@ -1,0 +1,79 @@
+use axum::http::header::RETRY_AFTER;
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use vivace_base::{ErrorKind, Retry};
+use vivace_model::{InvalidTenant, TenantId};
+use vivace_query::QueryError;
+
+use crate::state::App;
+use crate::{codes, tenant};
+
+/// An answer that is an error: a status and plain text.
+#[derive(Debug)]
+pub(super) struct ApiError {
+    status: StatusCode,
+    message: String,
+    retry: Retry,
+}
+
+impl ApiError {
+    pub(super) fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
+        Self { status: codes::http(kind), message: message.into(), retry: kind.retry() }
+    }
+
+    /// The request is wrong.
+    pub(super) fn bad(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::InvalidInput, message)
+    }
+}
+
+impl From<QueryError> for ApiError {
+    fn from(error: QueryError) -> Self {
+        Self::new(error.kind(), error.to_string())
+    }
+}
+
+impl From<InvalidTenant> for ApiError {
+    fn from(error: InvalidTenant) -> Self {
+        let mut answer = Self::bad(error.to_string());
+        if error == InvalidTenant::Missing {
+            answer.status = StatusCode::UNAUTHORIZED;
+        }
+        answer
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        tracing::debug!(status = self.status.as_u16(), error = self.message, "request refused");
+        let mut response = (self.status, self.message).into_response();
+        if let Retry::After(time) = self.retry {
+            response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(time.as_secs().max(1)));
+        }
+        response
+    }
+}
+
+/// The tenant whose data is asked for.
+pub(super) fn tenant_of(app: &App, headers: &HeaderMap) -> Result<TenantId, ApiError> {
+    let several = headers.get(tenant::HEADER).is_some_and(|value| value.as_bytes().contains(&b'|'));
+    if app.config.multitenancy && several {
+        return Err(ApiError::bad("a query over several tenants is not supported yet: name one tenant"));
+    }
+    Ok(tenant::of(headers, app.config.multitenancy)?)
+}
+
+/// What answers questions; an error while the server starts.
+pub(super) fn backend(app: &App) -> Result<&dyn crate::backend::Backend, ApiError> {
+    let starting =
+        || ApiError::new(ErrorKind::Unavailable, "starting: the write-ahead log is being replayed");
+    app.backend().map(AsRef::as_ref).ok_or_else(starting)
+}
+
+/// Marks an answer that may not be complete.
+pub(super) fn mark_partial(response: &mut Response, reason: Option<&str>) {
+    let Some(reason) = reason else { return };
+    let visible: String = reason.chars().map(|c| if matches!(c, ' '..='~') { c } else { ' ' }).collect();
+    let value = HeaderValue::from_str(&visible).unwrap_or(HeaderValue::from_static("partial"));
+    response.headers_mut().insert("x-vivace-partial", value);
+}

@@ -1,0 +1,117 @@
+//! Answers as JSON, by the rules of Go's `jsonpb` (`reference/tempo.md` 2.0): lowerCamelCase names, zero values left
+//! out, 64-bit integers as strings and 32-bit ones as numbers, enums as names, bytes as base64, and NaN and infinities
+//! as strings. Written straight from the model, nothing is cloned.
+//!
+//! Nothing written here may be of a shape that Kiali breaks on (`reference/kiali.md` 2.9).
+
+use axum::http::header::CONTENT_TYPE;
+use axum::response::{IntoResponse, Response};
+use vivace_query::{SearchResponse, TagNames, TagScope, TagValueKind, TagValues};
+
+mod chunks;
+mod search;
+mod trace;
+mod value;
+mod writer;
+
+pub(super) use trace::TraceJson;
+
+use chunks::Chunks;
+use search::SearchJson;
+use writer::Object;
+
+/// The answer of v2 when there is no such trace.
+pub(super) const EMPTY_TRACE: &str = r#"{"trace":{},"metrics":{}}"#;
+
+/// `SearchResponse`, written while it is sent.
+pub(super) fn search(found: SearchResponse) -> Response {
+    let chunks = Chunks::new(SearchJson::new(found)).map(Ok::<_, std::convert::Infallible>);
+    let body = axum::body::Body::from_stream(futures::stream::iter(chunks));
+    ([(CONTENT_TYPE, "application/json")], body).into_response()
+}
+
+/// `SearchTagsResponse`: the names of all scopes together, sorted.
+pub(super) fn tag_names_v1(found: &TagNames) -> Response {
+    let mut names: Vec<&String> = found.scopes.values().flatten().collect();
+    names.sort_unstable();
+    names.dedup();
+    respond(|root| {
+        root.array("tagNames", &names, |name, out| writer::string(out, name));
+        metadata(root, found.inspected_bytes);
+    })
+}
+
+/// `SearchTagsV2Response`
+pub(super) fn tag_names_v2(found: &TagNames) -> Response {
+    let scopes: Vec<_> = found.scopes.iter().filter(|(_, names)| !names.is_empty()).collect();
+    respond(|root| {
+        root.array("scopes", &scopes, |(scope, names), out| {
+            let mut object = Object::open(out);
+            object.string("name", scope_name(**scope));
+            object.array("tags", names, |name, out| writer::string(out, name));
+            object.close();
+        });
+        metadata(root, found.inspected_bytes);
+    })
+}
+
+/// `SearchTagValuesResponse`
+pub(super) fn tag_values_v1(found: &TagValues) -> Response {
+    let mut texts: Vec<&String> = found.values.iter().map(|value| &value.text).collect();
+    texts.sort_unstable();
+    texts.dedup();
+    respond(|root| {
+        root.array("tagValues", &texts, |text, out| writer::string(out, text));
+        metadata(root, found.inspected_bytes);
+    })
+}
+
+/// `SearchTagValuesV2Response`
+pub(super) fn tag_values_v2(found: &TagValues) -> Response {
+    respond(|root| {
+        root.array("tagValues", &found.values, |value, out| {
+            let mut object = Object::open(out);
+            object.string("type", kind_name(value.kind));
+            object.string("value", &value.text);
+            object.close();
+        });
+        metadata(root, found.inspected_bytes);
+    })
+}
+
+fn respond(fill: impl FnOnce(&mut Object<'_>)) -> Response {
+    let mut text = String::new();
+    let mut root = Object::open(&mut text);
+    fill(&mut root);
+    root.close();
+    ([(CONTENT_TYPE, "application/json")], text).into_response()
+}
+
+fn metadata(root: &mut Object<'_>, inspected_bytes: u64) {
+    root.object("metrics", |metrics| metrics.u64("inspectedBytes", inspected_bytes));
+}
+
+fn scope_name(scope: TagScope) -> &'static str {
+    match scope {
+        TagScope::Resource => "resource",
+        TagScope::Span => "span",
+        TagScope::Event => "event",
+        TagScope::Link => "link",
+        TagScope::Instrumentation => "instrumentation",
+        TagScope::Intrinsic => "intrinsic",
+    }
+}
+
+fn kind_name(kind: TagValueKind) -> &'static str {
+    match kind {
+        TagValueKind::String => "string",
+        TagValueKind::Int => "int",
+        TagValueKind::Float => "float",
+        TagValueKind::Bool => "bool",
+        TagValueKind::Duration => "duration",
+        TagValueKind::Keyword => "keyword",
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,127 @@
+use vivace_query::{MatchedSpan, SearchMetrics, SearchResponse, SpanSet, TraceMatch};
+
+use super::chunks::Pieces;
+use super::value::key_value;
+use super::writer::Object;
+
+/// What Tempo says while a trace's root has not arrived.
+const NO_ROOT: &str = "<root span not yet received>";
+
+/// `SearchResponse`, a trace a piece.
+#[derive(Debug)]
+pub(super) struct SearchJson {
+    traces: std::vec::IntoIter<TraceMatch>,
+    metrics: SearchMetrics,
+    place: Place,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    Start,
+    First,
+    Traces,
+    End,
+}
+
+impl SearchJson {
+    pub(super) fn new(found: SearchResponse) -> Self {
+        Self { traces: found.traces.into_iter(), metrics: found.metrics, place: Place::Start }
+    }
+}
+
+impl Pieces for SearchJson {
+    fn write_next(&mut self, out: &mut String) -> bool {
+        match self.place {
+            Place::End => return false,
+            Place::Start => {
+                out.push_str(r#"{"traces":["#);
+                self.place = Place::First;
+            }
+            Place::First | Place::Traces => match self.traces.find_map(Hit::of) {
+                Some(hit) => {
+                    if self.place == Place::Traces {
+                        out.push(',');
+                    }
+                    hit.write(out);
+                    self.place = Place::Traces;
+                }
+                None => {
+                    out.push_str("],\"metrics\":");
+                    metrics(&self.metrics, out);
+                    out.push('}');
+                    self.place = Place::End;
+                }
+            },
+        }
+        true
+    }
+}
+
+/// A trace with at least one spanset, each with at least one span. A client that finds none panics.
+struct Hit(TraceMatch);
+
+impl Hit {
+    fn of(mut found: TraceMatch) -> Option<Self> {
+        found.span_sets.retain(|set| !set.spans.is_empty());
+        if found.span_sets.is_empty() {
+            tracing::warn!(trace = %found.trace_id, "a hit without spans is left out");
+            return None;
+        }
+        Some(Self(found))
+    }
+
+    fn write(&self, out: &mut String) {
+        let Self(found) = self;
+        let mut object = Object::open(out);
+        object.string("traceID", &found.trace_id.short_hex());
+        object.string("rootServiceName", found.root_service_name.as_deref().unwrap_or(NO_ROOT));
+        object.string("rootTraceName", found.root_trace_name.as_deref().unwrap_or_default());
+        object.u64("startTimeUnixNano", found.start);
+        object.u32("durationMs", u32::try_from(found.duration / 1_000_000).unwrap_or(u32::MAX));
+        if let Some(first) = found.span_sets.first() {
+            span_set(first, object.key("spanSet"));
+        }
+        object.array("spanSets", &found.span_sets, span_set);
+        if !found.service_stats.is_empty() {
+            object.object("serviceStats", |services| {
+                for (name, stats) in &found.service_stats {
+                    services.object(name, |service| {
+                        service.u32("spanCount", stats.span_count);
+                        service.u32("errorCount", stats.error_count);
+                    });
+                }
+            });
+        }
+        object.close();
+    }
+}
+
+fn span_set(set: &SpanSet, out: &mut String) {
+    let mut object = Object::open(out);
+    object.array("spans", &set.spans, span);
+    object.u32("matched", set.matched);
+    object.list("attributes", &set.attributes, |(key, value), out| key_value(key, value, out));
+    object.close();
+}
+
+fn span(span: &MatchedSpan, out: &mut String) {
+    let mut object = Object::open(out);
+    object.string("spanID", &span.span_id.to_string());
+    object.string("name", &span.name);
+    object.u64("startTimeUnixNano", span.start);
+    object.u64("durationNanos", span.duration);
+    object.list("attributes", &span.attributes, |(key, value), out| key_value(key, value, out));
+    object.close();
+}
+
+fn metrics(metrics: &SearchMetrics, out: &mut String) {
+    let mut object = Object::open(out);
+    object.u32("inspectedTraces", metrics.inspected_traces);
+    object.u64("inspectedBytes", metrics.inspected_bytes);
+    object.u32("totalBlocks", metrics.total_blocks);
+    object.u32("completedJobs", 1);
+    object.u32("totalJobs", 1);
+    object.u64("totalBlockBytes", metrics.total_block_bytes);
+    object.u64("inspectedSpans", metrics.inspected_spans);
+    object.close();
+}

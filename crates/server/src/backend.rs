@@ -1,0 +1,49 @@
+//! What the adapters need from the engine behind them. A trait, so that handlers are tested without one.
+
+use std::fmt::Debug;
+
+use async_trait::async_trait;
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+use vivace_ingest::{Accepted, IngestError, IngestStats};
+use vivace_model::{TenantId, TraceId};
+use vivace_query::{
+    QueryError, SearchRequest, SearchResponse, TagNames, TagNamesRequest, TagValues, TagValuesRequest,
+    TraceResponse,
+};
+use vivace_storage::WalStats;
+
+/// Takes spans in and answers questions about them.
+#[async_trait]
+pub(crate) trait Backend: Send + Sync + Debug {
+    /// Takes a batch; what is accepted is durable and queryable when this returns.
+    async fn export(
+        &self,
+        tenant: &TenantId,
+        request: ExportTraceServiceRequest,
+    ) -> Result<Accepted, IngestError>;
+
+    /// The newest traces that match.
+    async fn search(&self, tenant: &TenantId, request: &SearchRequest) -> Result<SearchResponse, QueryError>;
+
+    /// All spans of a trace.
+    async fn trace(&self, tenant: &TenantId, id: TraceId) -> Result<TraceResponse, QueryError>;
+
+    /// The names of attributes.
+    async fn tag_names(&self, tenant: &TenantId, request: &TagNamesRequest) -> Result<TagNames, QueryError>;
+
+    /// The values of an attribute.
+    async fn tag_values(
+        &self,
+        tenant: &TenantId,
+        request: &TagValuesRequest,
+    ) -> Result<TagValues, QueryError>;
+
+    /// Flushes and closes; nothing is accepted afterwards.
+    async fn shutdown(&self) -> Result<(), IngestError>;
+
+    /// What has been taken in since the start.
+    fn stats(&self) -> IngestStats;
+
+    /// Figures about the write-ahead log.
+    fn wal_stats(&self) -> WalStats;
+}

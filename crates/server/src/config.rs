@@ -1,0 +1,177 @@
+//! What can be configured. The table at the end of this file is the only place that names a key: the struct, the
+//! flags, the environment variables, the YAML keys and `docs/configuration.md` all come from it.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use vivace_base::ByteSize;
+use vivace_storage::object::default_url;
+
+use crate::logging::LogFormat;
+
+mod args;
+mod docs;
+mod file;
+mod memory;
+mod setting;
+
+pub(crate) use args::ConfigArgs;
+pub(crate) use docs::markdown;
+use setting::Setting;
+
+/// One key of the configuration.
+#[derive(Debug)]
+pub(crate) struct Key {
+    /// Its name in the file; `--with-dashes` as a flag, `VIVACE_IN_CAPITALS` in the environment.
+    pub(crate) name: &'static str,
+    /// What its value is.
+    pub(crate) kind: &'static str,
+    /// What it is when nobody sets it.
+    pub(crate) default: &'static str,
+    /// What it does.
+    pub(crate) doc: &'static str,
+}
+
+/// Why there is no valid configuration. Says which source and which key.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ConfigError {
+    #[error("cannot read the config file {}: {reason}", .path.display())]
+    Unreadable { path: PathBuf, reason: std::io::Error },
+    #[error("{}: not valid YAML: {reason}", .path.display())]
+    Syntax { path: PathBuf, reason: serde_norway::Error },
+    #[error("{}: {reason}", .path.display())]
+    Shape { path: PathBuf, reason: String },
+    #[error("{}: unknown key `{key}`{}", .path.display(), .nearest.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default())]
+    UnknownKey { path: PathBuf, key: String, nearest: Option<&'static str> },
+    #[error("{origin}: {reason}")]
+    Value { origin: String, reason: String },
+}
+
+/// A value as text, and who set it.
+#[derive(Debug, Clone)]
+struct Given {
+    text: String,
+    origin: String,
+}
+
+/// The words for "work it out yourself".
+const AUTO: &str = "auto";
+
+macro_rules! configuration {
+    ($($(#[doc = $doc:literal])+ $name:ident: $type:ty = $default:literal;)+) => {
+        /// The resolved configuration.
+        #[derive(Debug, Clone)]
+        pub(crate) struct Config {
+            $($(#[doc = $doc])+ pub(crate) $name: $type,)+
+        }
+
+        /// Every key, in the order of the documentation.
+        pub(crate) const KEYS: &[Key] = &[$(Key {
+            name: stringify!($name),
+            kind: <$type as Setting>::KIND,
+            default: $default,
+            doc: concat!($($doc, "\n"),+),
+        }),+];
+
+        impl Config {
+            fn from_texts(text_of: impl Fn(&Key) -> Given) -> Result<Self, ConfigError> {
+                let mut keys = KEYS.iter();
+                Ok(Self { $($name: read::<$type>(keys.next().map(&text_of))?,)+ })
+            }
+
+            /// The resolved configuration as YAML that reads back as the same.
+            pub(crate) fn to_yaml(&self) -> String {
+                let mut yaml = String::new();
+                $(setting::write_yaml(&mut yaml, stringify!($name), &self.$name);)+
+                yaml
+            }
+        }
+    };
+}
+
+fn read<T: Setting>(given: Option<Given>) -> Result<T, ConfigError> {
+    let Given { text, origin } = given.unwrap_or(Given { text: String::new(), origin: String::new() });
+    T::parse(&text).map_err(|reason| ConfigError::Value { origin, reason })
+}
+
+impl Config {
+    /// Merges file, environment and flags, later ones first, over the defaults.
+    ///
+    /// # Errors
+    /// [`ConfigError`] names the source, the key and what is wrong with it.
+    pub(crate) fn load(args: &ConfigArgs) -> Result<Self, ConfigError> {
+        let from_file = args.file().map(file::read).transpose()?.unwrap_or_default();
+        let given = |key: &Key| args.given(key).or_else(|| from_file.get(key.name).cloned());
+        let or_default = |key: &Key| {
+            let default =
+                || Given { text: key.default.to_owned(), origin: format!("default of {}", key.name) };
+            given(key).unwrap_or_else(default)
+        };
+        let data_dir = KEYS.iter().find(|key| key.name == "data_dir").map(or_default);
+        let data_dir = data_dir.map(|given| given.text).unwrap_or_default();
+        let local_url = default_url(Path::new(&data_dir)).map_err(|error| ConfigError::Value {
+            origin: "data_dir".to_owned(),
+            reason: error.to_string(),
+        })?;
+        Self::from_texts(|key| {
+            let mut value = or_default(key);
+            match key.name {
+                "memory_limit" if value.text == AUTO => value.text = memory::detect().bytes().to_string(),
+                "storage_url" if value.text == AUTO => value.text.clone_from(&local_url),
+                _ => {}
+            }
+            value
+        })
+    }
+}
+
+configuration! {
+    /// Directory of the write-ahead log and of everything else kept on local disk.
+    data_dir: PathBuf = "./vivace-data";
+    /// Object store that holds the blocks: `file:///path`, `s3://bucket/prefix`, `gs://bucket/prefix` or
+    /// `az://container/prefix`. `auto` is the directory `blocks` inside `data_dir`.
+    storage_url: String = "auto";
+    /// Memory the process may use. `auto` is 80 % of the limit of its control group, or 1 GiB without one.
+    memory_limit: ByteSize = "auto";
+    /// Address of the query API over HTTP. Port 0 takes any free port.
+    http_listen: String = "127.0.0.1:3200";
+    /// Address of the query API over gRPC.
+    grpc_listen: String = "127.0.0.1:9095";
+    /// Address that takes spans as OTLP over gRPC.
+    otlp_grpc_listen: String = "127.0.0.1:4317";
+    /// Address that takes spans as OTLP over HTTP, at `/v1/traces`.
+    otlp_http_listen: String = "127.0.0.1:4318";
+    /// Whether requests must name a tenant in `X-Scope-OrgID`. Without it every request is tenant `single-tenant`.
+    multitenancy: bool = "false";
+    /// What is logged: `error`, `warn`, `info`, `debug` or `trace`, or a filter such as `info,vivace=debug`.
+    log_level: String = "info";
+    /// How it is logged.
+    log_format: LogFormat = "text";
+    /// Largest OTLP/HTTP request body as received.
+    max_request_bytes: ByteSize = "20MiB";
+    /// Largest OTLP request body after decompression, over HTTP and gRPC.
+    max_decompressed_bytes: ByteSize = "64MiB";
+    /// Largest OTLP/gRPC message as received.
+    max_grpc_message_bytes: ByteSize = "16MiB";
+    /// A tenant's newest spans become a block when they take this much memory.
+    max_block_bytes: ByteSize = "16MiB";
+    /// A tenant's newest spans become a block when the oldest of them has waited this long.
+    max_block_age: Duration = "60s";
+    /// Time a query may take; then it is answered with 504.
+    query_deadline: Duration = "30s";
+    /// Queries that run at the same time; others wait.
+    max_concurrent_queries: usize = "16";
+    /// Traces returned by a search that does not say `limit`.
+    default_result_limit: usize = "20";
+    /// Largest `limit` of a search.
+    max_result_limit: usize = "262144";
+    /// Longest time range of a search.
+    max_search_duration: Duration = "168h";
+    /// Spans returned per trace by a search that does not say `spss`.
+    default_spans_per_span_set: usize = "3";
+    /// Largest `spss` of a search.
+    max_spans_per_span_set: usize = "100";
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,120 @@
+use std::fmt::Write;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use vivace_base::ByteSize;
+
+use crate::duration;
+use crate::logging::LogFormat;
+
+/// A type that a configuration value can have.
+pub(super) trait Setting: Sized {
+    /// Its name in the documentation.
+    const KIND: &'static str;
+    /// Whether YAML needs quotes around it.
+    const QUOTED: bool = true;
+
+    fn parse(text: &str) -> Result<Self, String>;
+
+    /// The text [`Setting::parse`] reads as the same value.
+    fn print(&self) -> String;
+}
+
+/// Appends `name: value`.
+pub(super) fn write_yaml<T: Setting>(yaml: &mut String, name: &str, value: &T) {
+    let text = value.print();
+    // A JSON string is a YAML string.
+    let text = if T::QUOTED { serde_json::Value::String(text).to_string() } else { text };
+    // Writing to a String cannot fail.
+    let _ = writeln!(yaml, "{name}: {text}");
+}
+
+impl Setting for String {
+    const KIND: &'static str = "text";
+
+    fn parse(text: &str) -> Result<Self, String> {
+        if text.is_empty() { Err("must not be empty".to_owned()) } else { Ok(text.to_owned()) }
+    }
+
+    fn print(&self) -> String {
+        self.clone()
+    }
+}
+
+impl Setting for PathBuf {
+    const KIND: &'static str = "path";
+
+    fn parse(text: &str) -> Result<Self, String> {
+        String::parse(text).map(PathBuf::from)
+    }
+
+    fn print(&self) -> String {
+        self.display().to_string()
+    }
+}
+
+impl Setting for bool {
+    const KIND: &'static str = "true or false";
+    const QUOTED: bool = false;
+
+    fn parse(text: &str) -> Result<Self, String> {
+        text.parse().map_err(|_| format!("`{text}` is neither true nor false"))
+    }
+
+    fn print(&self) -> String {
+        self.to_string()
+    }
+}
+
+impl Setting for usize {
+    const KIND: &'static str = "number from 1";
+    const QUOTED: bool = false;
+
+    fn parse(text: &str) -> Result<Self, String> {
+        let number = text.parse().ok().filter(|number| *number > 0);
+        number.ok_or_else(|| format!("`{text}` is not a whole number greater than 0"))
+    }
+
+    fn print(&self) -> String {
+        self.to_string()
+    }
+}
+
+impl Setting for ByteSize {
+    const KIND: &'static str = "size";
+
+    fn parse(text: &str) -> Result<Self, String> {
+        let size: ByteSize = text.parse().map_err(|error| format!("{error}"))?;
+        if size.bytes() == 0 { Err("must be more than 0".to_owned()) } else { Ok(size) }
+    }
+
+    fn print(&self) -> String {
+        let short = self.to_string();
+        if short.parse() == Ok(*self) { short } else { format!("{}B", self.bytes()) }
+    }
+}
+
+impl Setting for Duration {
+    const KIND: &'static str = "duration";
+
+    fn parse(text: &str) -> Result<Self, String> {
+        let time = duration::parse(text).map_err(|error| error.to_string())?;
+        if time.is_zero() { Err("must be more than 0".to_owned()) } else { Ok(time) }
+    }
+
+    fn print(&self) -> String {
+        duration::print(*self)
+    }
+}
+
+impl Setting for LogFormat {
+    const KIND: &'static str = "text or json";
+
+    fn parse(text: &str) -> Result<Self, String> {
+        text.parse()
+    }
+
+    fn print(&self) -> String {
+        self.to_string()
+    }
+}

@@ -1,0 +1,137 @@
+//! Builds the engine from the configuration; the only place that knows how its parts are put together.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+use vivace_base::{ByteSize, Clock, MemoryBudget, Randomness, SystemRandomness};
+use vivace_ingest::{Accepted, Ingest, IngestContext, IngestError, IngestOptions, IngestStats};
+use vivace_model::{TenantId, TraceId};
+use vivace_query::{
+    QueryContext, QueryEngine, QueryError, QueryOptions, SearchRequest, SearchResponse, TagNames,
+    TagNamesRequest, TagValues, TagValuesRequest, TraceResponse,
+};
+use vivace_storage::{CatalogError, Catalogs, StoreError, WalStats, open_store, probe_put_if_absent};
+
+use crate::backend::Backend;
+use crate::config::Config;
+
+/// Disk that sorts and aggregates of queries may take when they outgrow memory.
+const SPILL_QUOTA: ByteSize = ByteSize::from_mib(4096);
+/// Queries that wait for one that runs; more are refused.
+const WAITING_PER_RUNNING: usize = 64;
+
+/// Ingest and query over the same store.
+#[derive(Debug)]
+pub(crate) struct Engine {
+    ingest: Arc<Ingest>,
+    query: QueryEngine,
+}
+
+/// Why the engine does not start.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum EngineError {
+    #[error("cannot use the directory {}: {reason}; set --data-dir", .path.display())]
+    Directory { path: PathBuf, reason: std::io::Error },
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Catalog(#[from] CatalogError),
+    #[error("cannot start taking spans in: {0}")]
+    Ingest(#[from] IngestError),
+    #[error("cannot start the query engine: {0}")]
+    Query(#[from] QueryError),
+}
+
+/// Opens store, catalogs and write-ahead log, and replays what was not yet in a block.
+///
+/// # Errors
+/// [`EngineError`] says which part does not start and why.
+pub(crate) async fn start_engine(
+    config: &Config,
+    budget: &Arc<MemoryBudget>,
+    clock: &Arc<dyn Clock>,
+) -> Result<Engine, EngineError> {
+    let spill_dir = directory(config, "spill")?;
+    let wal_dir = directory(config, "wal")?;
+    let randomness: Arc<dyn Randomness> = Arc::new(SystemRandomness);
+    let store = open_store(&config.storage_url)?;
+    probe_put_if_absent(store.as_ref(), &config.storage_url, randomness.as_ref()).await?;
+    let catalogs = Arc::new(Catalogs::open_all(Arc::clone(&store), Arc::clone(&randomness)).await?);
+    let options = IngestOptions {
+        wal_dir,
+        max_block_bytes: config.max_block_bytes,
+        max_block_age: config.max_block_age,
+    };
+    let context = IngestContext {
+        store: Arc::clone(&store),
+        catalogs: Arc::clone(&catalogs),
+        budget: Arc::clone(budget),
+        clock: Arc::clone(clock),
+        randomness,
+    };
+    let ingest = Ingest::open(options, context).await?;
+    let options = QueryOptions {
+        max_concurrent: config.max_concurrent_queries,
+        max_waiting: config.max_concurrent_queries.saturating_mul(WAITING_PER_RUNNING),
+        deadline: config.query_deadline,
+        parallelism: std::thread::available_parallelism().map_or(1, usize::from),
+        spill_dir,
+        spill_quota: SPILL_QUOTA,
+    };
+    let context = QueryContext { store, catalogs, live: ingest.live(), budget: Arc::clone(budget) };
+    let query = QueryEngine::new(options, context)?;
+    Ok(Engine { ingest, query })
+}
+
+fn directory(config: &Config, name: &str) -> Result<PathBuf, EngineError> {
+    let path = config.data_dir.join(name);
+    match std::fs::create_dir_all(&path) {
+        Ok(()) => Ok(path),
+        Err(reason) => Err(EngineError::Directory { path, reason }),
+    }
+}
+
+#[async_trait]
+impl Backend for Engine {
+    async fn export(
+        &self,
+        tenant: &TenantId,
+        request: ExportTraceServiceRequest,
+    ) -> Result<Accepted, IngestError> {
+        self.ingest.export(tenant, request).await
+    }
+
+    async fn search(&self, tenant: &TenantId, request: &SearchRequest) -> Result<SearchResponse, QueryError> {
+        self.query.search(tenant, request).await
+    }
+
+    async fn trace(&self, tenant: &TenantId, id: TraceId) -> Result<TraceResponse, QueryError> {
+        self.query.trace(tenant, id).await
+    }
+
+    async fn tag_names(&self, tenant: &TenantId, request: &TagNamesRequest) -> Result<TagNames, QueryError> {
+        self.query.tag_names(tenant, request).await
+    }
+
+    async fn tag_values(
+        &self,
+        tenant: &TenantId,
+        request: &TagValuesRequest,
+    ) -> Result<TagValues, QueryError> {
+        self.query.tag_values(tenant, request).await
+    }
+
+    async fn shutdown(&self) -> Result<(), IngestError> {
+        self.ingest.shutdown().await
+    }
+
+    fn stats(&self) -> IngestStats {
+        self.ingest.stats()
+    }
+
+    fn wal_stats(&self) -> WalStats {
+        self.ingest.wal_stats()
+    }
+}

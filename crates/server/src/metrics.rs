@@ -1,0 +1,242 @@
+//! What is counted, under Tempo's names where the meaning is the same (`reference/tempo.md` 8.5).
+
+use std::collections::HashSet;
+use std::fmt;
+use std::sync::{Mutex, PoisonError};
+
+use axum::Router;
+use axum::extract::{MatchedPath, Request, State};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::Response;
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::metrics::counter::{ConstCounter, Counter};
+use prometheus_client::metrics::family::{Family, MetricConstructor};
+use prometheus_client::metrics::gauge::ConstGauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::Registry;
+use vivace_base::{Holder, MemoryBudget};
+use vivace_ingest::{Accepted, IngestStats};
+use vivace_model::TenantId;
+use vivace_storage::WalStats;
+
+use crate::state::App;
+
+/// Tempo's buckets for request durations, in seconds.
+const BUCKETS: [f64; 12] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 25.0];
+/// Tenants counted one by one; the others share a label, so that ids cannot fill memory.
+const MAX_TENANTS: usize = 1000;
+const OTHER_TENANTS: &str = "_other";
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct TenantLabel {
+    tenant: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RequestLabels {
+    method: String,
+    route: String,
+    status_code: String,
+    ws: &'static str,
+}
+
+#[derive(Debug, Clone, Default)]
+struct Seconds;
+
+impl MetricConstructor<Histogram> for Seconds {
+    fn new_metric(&self) -> Histogram {
+        Histogram::new(BUCKETS)
+    }
+}
+
+/// Everything that is counted as it happens.
+#[derive(Debug)]
+pub(crate) struct Metrics {
+    registry: Registry,
+    tenants: Mutex<HashSet<TenantId>>,
+    spans: Family<TenantLabel, Counter>,
+    bytes: Family<TenantLabel, Counter>,
+    rejected: Family<TenantLabel, Counter>,
+    requests: Family<RequestLabels, Histogram, Seconds>,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        let mut registry = Registry::default();
+        let (spans, bytes, rejected) = (Family::default(), Family::default(), Family::default());
+        let requests = Family::new_with_constructor(Seconds);
+        registry.register("tempo_distributor_spans_received", "Spans accepted", Family::clone(&spans));
+        registry.register(
+            "tempo_distributor_bytes_received",
+            "Bytes of the OTLP requests they came in, as received",
+            Family::clone(&bytes),
+        );
+        registry.register("vivace_rejected_spans", "Spans refused for a bad id", Family::clone(&rejected));
+        registry.register(
+            "tempo_request_duration_seconds",
+            "Time from a request's headers to its answer's",
+            Family::clone(&requests),
+        );
+        Self { registry, tenants: Mutex::default(), spans, bytes, rejected, requests }
+    }
+}
+
+impl Metrics {
+    /// Counts a batch that was taken.
+    pub(crate) fn received(&self, tenant: &TenantId, accepted: &Accepted, bytes: u64) {
+        let known = TenantLabel { tenant: tenant.as_str().to_owned() };
+        let label =
+            if self.is_counted(tenant) { known } else { TenantLabel { tenant: OTHER_TENANTS.to_owned() } };
+        self.spans.get_or_create(&label).inc_by(accepted.accepted);
+        self.bytes.get_or_create(&label).inc_by(bytes);
+        if accepted.rejected > 0 {
+            self.rejected.get_or_create(&label).inc_by(accepted.rejected);
+        }
+    }
+
+    /// Whether the tenant has a label of its own.
+    fn is_counted(&self, tenant: &TenantId) -> bool {
+        let mut tenants = self.tenants.lock().unwrap_or_else(PoisonError::into_inner);
+        tenants.contains(tenant) || (tenants.len() < MAX_TENANTS && tenants.insert(tenant.clone()))
+    }
+
+    /// The page `/metrics`.
+    pub(crate) fn page(&self, app: &App) -> Result<String, fmt::Error> {
+        let mut page = String::new();
+        prometheus_client::encoding::text::encode_registry(&mut page, &self.registry)?;
+        let mut now = Registry::default();
+        let backend = app.backend();
+        now.register_collector(Box::new(Snapshot {
+            ingest: backend.map(|backend| backend.stats()).unwrap_or_default(),
+            wal: backend.map(|backend| backend.wal_stats()),
+            limit: app.budget.limit().bytes(),
+            reserved: Holder::ALL.map(|holder| reserved(&app.budget, holder)),
+        }));
+        encode(&mut page, &now)?;
+        Ok(page)
+    }
+}
+
+fn reserved(budget: &MemoryBudget, holder: Holder) -> (&'static str, u64) {
+    (holder.name(), budget.reserved_by(holder).bytes())
+}
+
+/// What is counted elsewhere, as it is at the moment of a scrape.
+#[derive(Debug)]
+struct Snapshot {
+    ingest: IngestStats,
+    wal: Option<WalStats>,
+    limit: u64,
+    reserved: [(&'static str, u64); Holder::ALL.len()],
+}
+
+impl Collector for Snapshot {
+    fn encode(&self, mut encoder: DescriptorEncoder) -> Result<(), fmt::Error> {
+        let IngestStats { invalid_trace_id, invalid_span_id, .. } = self.ingest;
+        let discarded = [
+            ("reason", "invalid_trace_id", invalid_trace_id),
+            ("reason", "invalid_span_id", invalid_span_id),
+        ];
+        counters(&mut encoder, "tempo_discarded_spans", "Spans refused, by reason", &discarded)?;
+        counter(&mut encoder, "vivace_blocks_cut", "Blocks cut", self.ingest.blocks_cut)?;
+        let failures = self.ingest.block_cut_failures;
+        counter(
+            &mut encoder,
+            "vivace_block_cut_failures",
+            "Block cuts that failed and are repeated",
+            failures,
+        )?;
+        gauge(&mut encoder, "vivace_head_spans", "Spans in no block yet", self.ingest.head_spans)?;
+        gauge(&mut encoder, "vivace_head_bytes", "Their bytes in memory", self.ingest.head_bytes)?;
+        gauge(&mut encoder, "vivace_memory_limit_bytes", "Memory the process may use", self.limit)?;
+        let reserved = self.reserved.map(|(holder, bytes)| ("holder", holder, bytes));
+        gauges(&mut encoder, "vivace_memory_reserved_bytes", "Memory reserved, by holder", &reserved)?;
+        let Some(wal) = &self.wal else { return Ok(()) };
+        gauge(&mut encoder, "vivace_wal_segments", "Files of the write-ahead log", wal.segments)?;
+        gauge(&mut encoder, "vivace_wal_bytes", "Their bytes on disk", wal.bytes)?;
+        counter(&mut encoder, "vivace_wal_fsyncs", "Syncs of the write-ahead log", wal.fsyncs)?;
+        counter(&mut encoder, "vivace_wal_failed_groups", "Writes to it that failed", wal.failed_groups)
+    }
+}
+
+fn counter(encoder: &mut DescriptorEncoder, name: &str, help: &str, value: u64) -> Result<(), fmt::Error> {
+    let counter = ConstCounter::new(value);
+    counter.encode(encoder.encode_descriptor(name, help, None, counter_type())?)
+}
+
+fn gauge(encoder: &mut DescriptorEncoder, name: &str, help: &str, value: u64) -> Result<(), fmt::Error> {
+    let gauge = ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX));
+    gauge.encode(encoder.encode_descriptor(name, help, None, MetricType::Gauge)?)
+}
+
+type Labelled = (&'static str, &'static str, u64);
+
+fn counters(
+    encoder: &mut DescriptorEncoder,
+    name: &str,
+    help: &str,
+    values: &[Labelled],
+) -> Result<(), fmt::Error> {
+    let mut family = encoder.encode_descriptor(name, help, None, counter_type())?;
+    for (key, label, value) in values {
+        ConstCounter::new(*value).encode(family.encode_family(&[(*key, *label)])?)?;
+    }
+    Ok(())
+}
+
+fn gauges(
+    encoder: &mut DescriptorEncoder,
+    name: &str,
+    help: &str,
+    values: &[Labelled],
+) -> Result<(), fmt::Error> {
+    let mut family = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
+    for (key, label, value) in values {
+        let value = i64::try_from(*value).unwrap_or(i64::MAX);
+        ConstGauge::new(value).encode(family.encode_family(&[(*key, *label)])?)?;
+    }
+    Ok(())
+}
+
+fn counter_type() -> MetricType {
+    MetricType::Counter
+}
+
+/// Measures every request of `router`, by its route.
+pub(crate) fn observe(router: Router, app: &App) -> Router {
+    router.layer(from_fn_with_state(App::clone(app), measure))
+}
+
+async fn measure(State(app): State<App>, request: Request, next: Next) -> Response {
+    let began = app.clock.monotonic();
+    let method = request.method().as_str().to_owned();
+    let path = request.uri().path().to_owned();
+    let route =
+        request.extensions().get::<MatchedPath>().map_or("other".to_owned(), |path| route(path.as_str()));
+    let response = next.run(request).await;
+    let took = app.clock.monotonic().saturating_sub(began);
+    tracing::debug!(method, path, status = response.status().as_u16(), ?took, "request");
+    let status_code = response.status().as_str().to_owned();
+    let method = if KNOWN_METHODS.contains(&method.as_str()) { method } else { "OTHER".to_owned() };
+    let labels = RequestLabels { method, route, status_code, ws: "false" };
+    app.metrics.requests.get_or_create(&labels).observe(took.as_secs_f64());
+    response
+}
+
+/// Clients may invent methods; labels are only these.
+const KNOWN_METHODS: [&str; 7] = ["GET", "POST", "PUT", "DELETE", "HEAD", "OPTIONS", "PATCH"];
+
+/// The label of a route: lower case, without braces, `_` for anything else that is not a letter or digit.
+fn route(pattern: &str) -> String {
+    if pattern == "/v1/traces" {
+        return "otlp_v1_traces".to_owned();
+    }
+    let kept = pattern.trim_start_matches('/').chars().filter(|c| !matches!(c, '{' | '}' | '*'));
+    kept.map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '_' }).collect()
+}
+
+#[cfg(test)]
+mod tests;
