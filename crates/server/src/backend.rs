@@ -47,3 +47,6 @@ pub(crate) trait Backend: Send + Sync + Debug {
     /// Figures about the write-ahead log.
     fn wal_stats(&self) -> WalStats;
 }
+
+#[cfg(test)]
+pub(crate) mod fake;

@@ -1,1 +1,349 @@
+use std::collections::BTreeMap;
 
+use axum::body::{Body, Bytes};
+use axum::http::{HeaderMap, Request, StatusCode};
+use http_body_util::BodyExt;
+use opentelemetry_proto::tonic::trace::v1::TracesData;
+use prost::Message;
+use serde_json::{Value as Json, json};
+use tower::ServiceExt;
+use vivace_model::{SpanId, Trace, TraceId};
+use vivace_query::{
+    MatchedSpan, SearchResponse, SpanSet, TagNames, TagScope, TagValue, TagValueKind, TagValues, TraceMatch,
+};
+use vivace_testkit::SpanBuilder;
+
+use super::router;
+use crate::backend::fake::{FakeBackend, app, starting};
+use crate::config::Config;
+use crate::state::App;
+
+struct Answer {
+    status: StatusCode,
+    headers: HeaderMap,
+    body: Bytes,
+}
+
+impl Answer {
+    fn text(&self) -> &str {
+        std::str::from_utf8(&self.body).unwrap()
+    }
+
+    fn json(&self) -> Json {
+        serde_json::from_slice(&self.body).unwrap()
+    }
+}
+
+async fn ask_with(app: &App, path: &str, headers: &[(&str, &str)]) -> Answer {
+    let request =
+        headers.iter().fold(Request::get(path), |request, (name, value)| request.header(*name, *value));
+    let response = router(app).oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
+    let (status, headers) = (response.status(), response.headers().clone());
+    Answer { status, headers, body: response.into_body().collect().await.unwrap().to_bytes() }
+}
+
+async fn ask(backend: FakeBackend, path: &str) -> Answer {
+    ask_with(&app(backend, |_| {}).0, path, &[]).await
+}
+
+fn hit(spans: usize) -> TraceMatch {
+    let span = MatchedSpan {
+        span_id: SpanId([0, 0, 0, 0, 0, 0, 0, 9]),
+        name: "n".into(),
+        start: 5,
+        duration: 7,
+        attributes: vec![("http.status_code".into(), 200_i64.into())],
+    };
+    TraceMatch {
+        trace_id: TraceId([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x0a, 0xbc]),
+        root_service_name: None,
+        root_trace_name: Some("GET /".into()),
+        start: 3,
+        duration: 2_999_999,
+        span_sets: vec![SpanSet { spans: vec![span; spans], matched: 4, attributes: vec![] }],
+        service_stats: BTreeMap::new(),
+    }
+}
+
+fn finding(traces: Vec<TraceMatch>) -> FakeBackend {
+    FakeBackend { found: SearchResponse { traces, ..SearchResponse::default() }, ..FakeBackend::default() }
+}
+
+#[tokio::test]
+async fn search_answers_in_the_shape_clients_read() {
+    let answer = ask(finding(vec![hit(1)]), "/api/search?q={}&start=1&end=2").await;
+    let attributes = json!([{"key": "http.status_code", "value": {"intValue": "200"}}]);
+    let spans = json!([{"spanID": "0000000000000009", "name": "n", "startTimeUnixNano": "5",
+        "durationNanos": "7", "attributes": attributes}]);
+    let set = json!({"spans": spans, "matched": 4});
+    let expected = json!({
+        "traces": [{"traceID": "abc", "rootServiceName": "<root span not yet received>",
+            "rootTraceName": "GET /", "startTimeUnixNano": "3", "durationMs": 2,
+            "spanSet": set, "spanSets": [set]}],
+        "metrics": {"completedJobs": 1, "totalJobs": 1},
+    });
+    assert_eq!(answer.json(), expected);
+    assert_eq!(answer.headers["content-type"], "application/json");
+    assert!(answer.headers.get("x-vivace-partial").is_none());
+}
+
+/// Kiali reads `spanSet.spans[0]` unchecked.
+#[tokio::test]
+async fn a_hit_without_spans_never_leaves_the_server() {
+    let mut half = hit(1);
+    half.span_sets.insert(0, SpanSet { spans: vec![], matched: 1, attributes: vec![] });
+    let mut none = hit(1);
+    none.span_sets.clear();
+    let answer = ask(finding(vec![hit(0), half, none, hit(1)]), "/api/search").await.json();
+    let traces = answer["traces"].as_array().unwrap();
+    assert_eq!(traces.len(), 2);
+    for trace in traces {
+        assert_eq!(trace["spanSet"], trace["spanSets"][0]);
+        assert_eq!(trace["spanSets"].as_array().unwrap().len(), 1);
+        assert_eq!(trace["spanSet"]["spans"].as_array().unwrap().len(), 1);
+    }
+    let empty = ask(finding(vec![]), "/api/search").await.json();
+    assert_eq!(empty["traces"], json!([]));
+}
+
+#[tokio::test]
+async fn an_incomplete_answer_says_so_in_a_header() {
+    let mut backend = finding(vec![]);
+    backend.found.partial = Some("deadline\nö".to_owned());
+    let answer = ask(backend, "/api/search").await;
+    assert_eq!(answer.headers["x-vivace-partial"], "deadline  ");
+}
+
+#[tokio::test]
+async fn search_hands_on_what_was_asked() {
+    let (app, backend) = app(finding(vec![]), |_| {});
+    let path = "/api/search?q=%7B%20.a%20%3D%201%20%7D&limit=7&spss=10&start=10&end=20&minDuration=1.5ms&maxDuration=2s";
+    assert_eq!(ask_with(&app, path, &[]).await.status, StatusCode::OK);
+    ask_with(&app, "/api/search?spss=0", &[]).await;
+    let asked = backend.searched.lock().unwrap();
+    assert_eq!((asked[0].limit, asked[0].spans_per_span_set), (7, 10));
+    assert_eq!((asked[0].min_duration, asked[0].max_duration), (Some(1_500_000), Some(2_000_000_000)));
+    assert_eq!((asked[0].range.start, asked[0].range.end), (10_000_000_000, 20_000_000_000));
+    assert_eq!((asked[1].limit, asked[1].spans_per_span_set), (20, 3));
+}
+
+#[tokio::test]
+async fn wrong_searches_are_refused_with_the_reason() {
+    let cases = [
+        ("q={}&tags=a%3Db", "can't specify tags and q"),
+        ("tags=a%3Db", "not supported yet"),
+        ("service.name=x", "unknown parameter `service.name`"),
+        ("q=%7B%20.a%20%3D%3D%204%20%7D", "invalid TraceQL query: parse error at line 1, col "),
+        ("limit=0", "invalid limit: must be a positive number"),
+        ("limit=-1", "invalid limit"),
+        ("limit=262145", "exceeds max limit 262144"),
+        ("spss=101", "exceeds max spans per span set 100"),
+        ("start=5", "must provide both or neither"),
+        ("start=5&end=5", "start must be before end"),
+        ("start=6&end=5", "start must be before end. received start=6 end=5"),
+        ("start=x&end=5", "invalid start"),
+        ("start=0&end=604801", "exceeds 168h"),
+        ("minDuration=5", "invalid minDuration"),
+        ("minDuration=2s&maxDuration=1s", "must be greater than minDuration"),
+    ];
+    for (query, reason) in cases {
+        let answer = ask(finding(vec![]), &format!("/api/search?{query}")).await;
+        assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{query}");
+        assert!(answer.text().contains(reason), "{query}: {}", answer.text());
+    }
+}
+
+/// Two resources, the first with two scopes.
+fn trace() -> Trace {
+    let span = |id, service, scope| {
+        SpanBuilder::new("op").trace(7).id(id).service(service).scope(scope, "1").attribute("k", "v").build()
+    };
+    Trace::assemble(vec![span(1, "a", "x"), span(2, "a", "y"), span(3, "b", "x"), span(4, "a", "x")]).unwrap()
+}
+
+fn with_trace() -> FakeBackend {
+    FakeBackend { trace: Some(trace()), ..FakeBackend::default() }
+}
+
+/// Kiali reads `batches[0].scopeSpans[0]` unchecked, and no scope after the first.
+#[tokio::test]
+async fn a_trace_has_one_batch_per_resource_and_scope() {
+    let answer = ask(with_trace(), "/api/traces/7").await;
+    assert_eq!(answer.status, StatusCode::OK);
+    let told = answer.json();
+    let batches = told["batches"].as_array().unwrap();
+    assert_eq!(batches.len(), 3);
+    let mut spans = 0;
+    for batch in batches {
+        let scopes = batch["scopeSpans"].as_array().unwrap();
+        assert_eq!(scopes.len(), 1);
+        spans += scopes[0]["spans"].as_array().unwrap().len();
+        assert_eq!(batch["resource"]["attributes"][0]["key"], "service.name");
+    }
+    assert_eq!(spans, 4);
+    let span = &batches[0]["scopeSpans"][0]["spans"][0];
+    assert_eq!(span["traceId"], "AAAAAAAAAAAAAAAAAAAABw==");
+    assert_eq!(span["spanId"], "AAAAAAAAAAE=");
+    assert!(span["startTimeUnixNano"].is_string() && span["status"].is_object(), "{span}");
+}
+
+#[tokio::test]
+async fn a_missing_trace_is_404_in_v1_and_empty_in_v2() {
+    let answer = ask(with_trace(), "/api/traces/8").await;
+    assert_eq!((answer.status, answer.body.len()), (StatusCode::NOT_FOUND, 0));
+    let answer = ask(with_trace(), "/api/v2/traces/8").await;
+    assert_eq!((answer.status, answer.json()), (StatusCode::OK, json!({"trace": {}, "metrics": {}})));
+}
+
+#[tokio::test]
+async fn wrong_trace_ids_and_times_are_refused() {
+    let long = format!("/api/traces/{}", "a".repeat(33));
+    let cases = [
+        ("/api/traces/0g", "trace IDs can only contain hex characters: invalid character 'g' at position 2"),
+        (long.as_str(), "trace IDs can't be larger than 128 bits"),
+        ("/api/traces/7?start=2&end=1", "start must be before end"),
+        ("/api/v2/traces/7?q=%7B%7D", "not supported yet"),
+    ];
+    for (path, reason) in cases {
+        let answer = ask(with_trace(), path).await;
+        assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{path}");
+        assert!(answer.text().contains(reason), "{path}: {}", answer.text());
+    }
+}
+
+#[tokio::test]
+async fn a_trace_comes_as_protobuf_when_asked_for() {
+    let (app, _) = app(with_trace(), |_| {});
+    let accept = [("accept", "application/protobuf")];
+    let v1 = ask_with(&app, "/api/traces/7", &accept).await;
+    assert_eq!(v1.headers["content-type"], "application/protobuf");
+    let decoded = TracesData::decode(v1.body.clone()).unwrap();
+    let scopes = decoded.resource_spans.iter().flat_map(|resource| &resource.scope_spans);
+    assert_eq!(scopes.map(|scope| scope.spans.len()).sum::<usize>(), 4);
+    let v2 = ask_with(&app, "/api/v2/traces/7", &accept).await.body;
+    // Field 1 is the trace, field 2 the metrics, which are empty.
+    let mut rest = v2.clone();
+    assert_eq!(prost::encoding::decode_varint(&mut rest).unwrap(), 0x0a);
+    let length = usize::try_from(prost::encoding::decode_varint(&mut rest).unwrap()).unwrap();
+    assert_eq!(rest.split_to(length), v1.body);
+    assert_eq!(rest.as_ref(), [0x12, 0]);
+}
+
+#[tokio::test]
+async fn v2_wraps_the_same_trace() {
+    let told = ask(with_trace(), "/api/v2/traces/00000000000000000000000000000007").await.json();
+    assert_eq!(told["metrics"], json!({}));
+    let v1 = ask(with_trace(), "/api/traces/7").await.json();
+    assert_eq!(told["trace"]["resourceSpans"], v1["batches"]);
+}
+
+#[tokio::test]
+async fn large_answers_are_compressed_for_who_takes_it() {
+    let (app, _) = app(with_trace(), |_| {});
+    let gzip = [("accept-encoding", "gzip")];
+    let answer = ask_with(&app, "/api/traces/7", &gzip).await;
+    assert_eq!(answer.headers["content-encoding"], "gzip");
+    assert!(ask_with(&app, "/api/traces/7", &[]).await.headers.get("content-encoding").is_none());
+    assert!(ask_with(&app, "/api/echo", &gzip).await.headers.get("content-encoding").is_none());
+}
+
+fn with_tags() -> FakeBackend {
+    let scopes = BTreeMap::from([
+        (TagScope::Resource, vec!["service.name".to_owned()]),
+        (TagScope::Span, vec!["a".to_owned(), "service.name".to_owned()]),
+        (TagScope::Intrinsic, vec!["duration".to_owned()]),
+    ]);
+    let value = |kind, text: &str| TagValue { kind, text: text.to_owned() };
+    let values = vec![value(TagValueKind::String, "x"), value(TagValueKind::Int, "1")];
+    FakeBackend {
+        names: TagNames { scopes, inspected_bytes: 9, partial: None },
+        values: TagValues { values, ..TagValues::default() },
+        ..FakeBackend::default()
+    }
+}
+
+#[tokio::test]
+async fn tags_come_in_both_versions() {
+    let v1 = ask(with_tags(), "/api/search/tags").await.json();
+    assert_eq!(v1, json!({"tagNames": ["a", "service.name"], "metrics": {"inspectedBytes": "9"}}));
+    let v2 = ask(with_tags(), "/api/v2/search/tags").await.json();
+    assert_eq!(v2["scopes"][0], json!({"name": "resource", "tags": ["service.name"]}));
+    assert_eq!(v2["scopes"].as_array().unwrap().len(), 3);
+    let wrong = ask(with_tags(), "/api/v2/search/tags?scope=x").await;
+    assert_eq!((wrong.status, wrong.text()), (StatusCode::BAD_REQUEST, "invalid scope: x"));
+    let none = ask(with_tags(), "/api/v2/search/tags?scope=trace").await.json();
+    assert_eq!(none, json!({"scopes": [], "metrics": {}}));
+}
+
+#[tokio::test]
+async fn tag_values_come_in_both_versions() {
+    let v1 = ask(with_tags(), "/api/search/tag/service.name/values").await.json();
+    assert_eq!(v1, json!({"tagValues": ["1", "x"], "metrics": {}}));
+    let v2 = ask(with_tags(), "/api/v2/search/tag/resource.service.name/values").await.json();
+    assert_eq!(v2["tagValues"][0], json!({"type": "string", "value": "x"}));
+    let quoted = ask(with_tags(), "/api/v2/search/tag/span.%22a%20b%22/values?q=%7B%20.a%20%3D").await;
+    assert_eq!(quoted.status, StatusCode::OK);
+    let wrong = ask(with_tags(), "/api/v2/search/tag/nonsense/values").await;
+    assert_eq!(wrong.status, StatusCode::BAD_REQUEST);
+    assert!(wrong.text().starts_with("please provide a valid tagName: "), "{}", wrong.text());
+    let fixed = ask(with_tags(), "/api/search/tag/status.code/values").await.json();
+    assert_eq!(fixed["tagValues"], json!(["error", "ok", "unset"]));
+}
+
+#[tokio::test]
+async fn services_come_as_json_for_who_asks() {
+    let (app, _) = app(with_tags(), |_| {});
+    let answer = ask_with(&app, "/status/services", &[("accept", "application/json")]).await;
+    assert_eq!(answer.json(), json!(["x", "1"]));
+    assert_eq!(ask_with(&app, "/status/services", &[]).await.text(), "x\n1\n");
+}
+
+#[tokio::test]
+async fn status_pages_answer() {
+    let (app, _) = app(FakeBackend::default(), |_| {});
+    assert_eq!(ask_with(&app, "/api/echo", &[]).await.text(), "echo\n");
+    assert_eq!(ask_with(&app, "/ready", &[]).await.text(), "ready\n");
+    let version = ask_with(&app, "/api/status/buildinfo", &[]).await.json()["version"].clone();
+    assert_eq!(version, env!("CARGO_PKG_VERSION"));
+    let metrics = ask_with(&app, "/metrics", &[]).await;
+    for name in [
+        "tempo_request_duration_seconds_count{method=\"GET\",route=\"ready\",status_code=\"200\",ws=\"false\"} 1",
+        "tempo_discarded_spans_total{reason=\"invalid_span_id\"} 0",
+        "vivace_memory_reserved_bytes{holder=\"head\"} 0",
+        "vivace_wal_segments 0",
+    ] {
+        assert!(metrics.text().contains(name), "{name}\n{}", metrics.text());
+    }
+    assert_eq!(ask_with(&app, "/nowhere", &[]).await.status, StatusCode::NOT_FOUND);
+    app.stopping();
+    assert_eq!(ask_with(&app, "/ready", &[]).await.status, StatusCode::SERVICE_UNAVAILABLE);
+}
+
+#[tokio::test]
+async fn a_server_that_starts_answers_503() {
+    let app = starting(|_| {});
+    for path in ["/ready", "/api/search", "/api/traces/1", "/status/services"] {
+        assert_eq!(ask_with(&app, path, &[]).await.status, StatusCode::SERVICE_UNAVAILABLE, "{path}");
+    }
+    assert_eq!(ask_with(&app, "/metrics", &[]).await.status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn pressure_is_429_and_a_defect_500() {
+    let full = ask(FakeBackend { full: true, ..FakeBackend::default() }, "/api/search").await;
+    assert_eq!(full.status, StatusCode::TOO_MANY_REQUESTS);
+    assert_eq!(full.headers["retry-after"], "5");
+    let defect = ask(FakeBackend { defect: true, ..FakeBackend::default() }, "/api/traces/1").await;
+    assert_eq!(defect.status, StatusCode::INTERNAL_SERVER_ERROR);
+}
+
+#[tokio::test]
+async fn tenants_are_needed_only_with_multitenancy() {
+    let multi = |config: &mut Config| config.multitenancy = true;
+    let (app, _) = app(finding(vec![]), multi);
+    let missing = ask_with(&app, "/api/search", &[]).await;
+    assert_eq!((missing.status, missing.text()), (StatusCode::UNAUTHORIZED, "no org id"));
+    let several = ask_with(&app, "/api/search", &[("x-scope-orgid", "a|b")]).await;
+    assert_eq!(several.status, StatusCode::BAD_REQUEST);
+    assert_eq!(ask_with(&app, "/api/search", &[("x-scope-orgid", "a")]).await.status, StatusCode::OK);
+}

@@ -1,0 +1,110 @@
+//! A backend that answers what a test tells it to.
+
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+use vivace_base::{ByteSize, Holder, MemoryBudget, SystemClock};
+use vivace_ingest::{Accepted, IngestError, IngestStats};
+use vivace_model::{TenantId, Trace, TraceId};
+use vivace_query::{
+    QueryError, SearchRequest, SearchResponse, TagNames, TagNamesRequest, TagValues, TagValuesRequest,
+    TraceResponse,
+};
+use vivace_storage::WalStats;
+
+use super::Backend;
+use crate::config::{Config, ConfigArgs};
+use crate::state::{App, AppState};
+
+#[derive(Debug, Default)]
+pub(crate) struct FakeBackend {
+    /// What came in.
+    pub(crate) received: Mutex<Vec<(TenantId, ExportTraceServiceRequest)>>,
+    /// What was asked.
+    pub(crate) searched: Mutex<Vec<SearchRequest>>,
+    /// The outcome of an export.
+    pub(crate) accepted: Accepted,
+    /// The answer to a search.
+    pub(crate) found: SearchResponse,
+    /// The one trace there is.
+    pub(crate) trace: Option<Trace>,
+    pub(crate) names: TagNames,
+    pub(crate) values: TagValues,
+    /// Set to fail for want of memory.
+    pub(crate) full: bool,
+    /// Set to panic.
+    pub(crate) defect: bool,
+}
+
+impl FakeBackend {
+    fn admit(&self) -> Result<(), vivace_base::MemoryRefused> {
+        assert!(!self.defect, "a defect");
+        if !self.full {
+            return Ok(());
+        }
+        MemoryBudget::new(ByteSize::from_bytes(1)).reserve(Holder::Head, 2).map(drop)
+    }
+}
+
+/// State of a server that is ready, with the default configuration as `adjust` changes it.
+pub(crate) fn app(backend: FakeBackend, adjust: impl FnOnce(&mut Config)) -> (App, Arc<FakeBackend>) {
+    let backend = Arc::new(backend);
+    let app = starting(adjust);
+    app.ready(Arc::clone(&backend) as Arc<dyn Backend>);
+    (app, backend)
+}
+
+/// State of a server that is not ready.
+pub(crate) fn starting(adjust: impl FnOnce(&mut Config)) -> App {
+    let mut config = Config::load(&ConfigArgs::default()).unwrap();
+    config.memory_limit = ByteSize::from_mib(256);
+    adjust(&mut config);
+    let budget = MemoryBudget::new(config.memory_limit);
+    AppState::new(config, budget, Arc::new(SystemClock::default()))
+}
+
+#[async_trait]
+impl Backend for FakeBackend {
+    async fn export(
+        &self,
+        tenant: &TenantId,
+        request: ExportTraceServiceRequest,
+    ) -> Result<Accepted, IngestError> {
+        self.admit()?;
+        self.received.lock().unwrap().push((tenant.clone(), request));
+        Ok(self.accepted.clone())
+    }
+
+    async fn search(&self, _: &TenantId, request: &SearchRequest) -> Result<SearchResponse, QueryError> {
+        self.admit()?;
+        self.searched.lock().unwrap().push(request.clone());
+        Ok(self.found.clone())
+    }
+
+    async fn trace(&self, _: &TenantId, id: TraceId) -> Result<TraceResponse, QueryError> {
+        self.admit()?;
+        let trace = self.trace.clone().filter(|trace| trace.id() == id);
+        Ok(TraceResponse { trace, partial: None })
+    }
+
+    async fn tag_names(&self, _: &TenantId, _: &TagNamesRequest) -> Result<TagNames, QueryError> {
+        Ok(self.names.clone())
+    }
+
+    async fn tag_values(&self, _: &TenantId, _: &TagValuesRequest) -> Result<TagValues, QueryError> {
+        Ok(self.values.clone())
+    }
+
+    async fn shutdown(&self) -> Result<(), IngestError> {
+        Ok(())
+    }
+
+    fn stats(&self) -> IngestStats {
+        IngestStats::default()
+    }
+
+    fn wal_stats(&self) -> WalStats {
+        WalStats::default()
+    }
+}
