@@ -97,6 +97,12 @@ impl Cutter {
         }
     }
 
+    /// Where the blocks go.
+    #[cfg(test)]
+    pub(crate) fn store(&self) -> Arc<dyn object_store::ObjectStore> {
+        Arc::clone(&self.context.store)
+    }
+
     /// Asks for room: every head is cut soon.
     pub(crate) fn relieve(&self) {
         self.pressure.store(true, Ordering::Relaxed);

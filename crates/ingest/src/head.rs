@@ -214,6 +214,3 @@ impl CommitSink<Prepared> for HeadSink {
         self.0.push(seq, tenant, attachment);
     }
 }
-
-#[cfg(test)]
-mod tests;
