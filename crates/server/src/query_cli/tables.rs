@@ -22,7 +22,7 @@ pub(crate) fn search_table(answer: &SearchAnswer, terminal: &Terminal) -> String
     let mut text = lines(&table);
     let matched: u64 = answer.traces.iter().map(SearchHit::matched).sum();
     let traces = count(answer.traces.len() as u64, "trace");
-    let _ = writeln!(text, "\n{traces}, {} matched", count(matched, "span"));
+    let _ = writeln!(text, "{traces}, {} matched", count(matched, "span"));
     text
 }
 
@@ -58,7 +58,7 @@ pub(super) fn tags_table(answer: &TagNamesAnswer, terminal: &Terminal) -> String
         }
     }
     let tags: usize = answer.scopes.iter().map(|scope| scope.tags.len()).sum();
-    format!("{}\n{}\n", lines(&table), count(tags as u64, "attribute"))
+    format!("{}{}\n", lines(&table), count(tags as u64, "attribute"))
 }
 
 /// Values with their types.
@@ -67,11 +67,15 @@ pub(super) fn values_table(answer: &TagValuesAnswer, terminal: &Terminal) -> Str
     for value in &answer.tag_values {
         table.add_row([printable(&value.kind), printable(&value.value)]);
     }
-    format!("{}\n{}\n", lines(&table), count(answer.tag_values.len() as u64, "value"))
+    format!("{}{}\n", lines(&table), count(answer.tag_values.len() as u64, "value"))
 }
 
+/// The table as lines without trailing blanks, and an empty line; nothing of one without rows.
 fn lines(table: &Table) -> String {
-    table.lines().map(|line| line.trim_end().to_owned() + "\n").collect()
+    if table.is_empty() {
+        return String::new();
+    }
+    table.lines().map(|line| line.trim_end().to_owned() + "\n").chain(["\n".to_owned()]).collect()
 }
 
 /// `1 span`, `12,345 spans`.

@@ -26,6 +26,11 @@ fn a_search_as_it_is_shown() {
 }
 
 #[test]
+fn nothing_found_has_no_header() {
+    assert_eq!(search_table(&SearchAnswer::default(), &PLAIN), "0 traces, 0 spans matched\n");
+}
+
+#[test]
 fn names_and_values_as_they_are_shown() {
     let names: TagNamesAnswer = serde_json::from_str(
         r#"{"scopes":[{"name":"span","tags":["http.method"]},{"name":"resource","tags":["hostname","k8s.pod.name"]}]}"#,
