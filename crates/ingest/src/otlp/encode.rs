@@ -7,9 +7,11 @@ use opentelemetry_proto::tonic::resource::v1::Resource as OtlpResource;
 use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span as OtlpSpan, Status, span};
 use vivace_model::{Attribute, Event, Link, Resource, Scope, Span, Value};
 
+type Scopes<'a> = Vec<(&'a Arc<Scope>, Vec<OtlpSpan>)>;
+
 /// Groups spans by resource and scope into OTLP messages; order of first appearance is kept.
 pub fn encode(spans: &[Span]) -> Vec<ResourceSpans> {
-    let mut grouped: Vec<(&Arc<Resource>, Vec<(&Arc<Scope>, Vec<OtlpSpan>)>)> = Vec::new();
+    let mut grouped: Vec<(&Arc<Resource>, Scopes<'_>)> = Vec::new();
     for span in spans {
         let resource = position_or_push(&mut grouped, &span.resource);
         let scope = position_or_push(&mut grouped[resource].1, &span.scope);
@@ -29,7 +31,7 @@ fn position_or_push<'a, K: PartialEq, V: Default>(
     })
 }
 
-fn resource_message(resource: &Resource, scopes: Vec<(&Arc<Scope>, Vec<OtlpSpan>)>) -> ResourceSpans {
+fn resource_message(resource: &Resource, scopes: Scopes<'_>) -> ResourceSpans {
     ResourceSpans {
         resource: Some(OtlpResource {
             attributes: attributes(&resource.attributes),

@@ -59,7 +59,7 @@ impl Projection {
     }
 
     fn wants(&self, name: &str) -> bool {
-        if self.everything || self.fixed.iter().any(|fixed| *fixed == name) {
+        if self.everything || self.fixed.contains(&name) {
             return true;
         }
         if let Some(own) = AttributeColumn::from_column_name(name) {
