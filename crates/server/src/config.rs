@@ -129,7 +129,7 @@ configuration! {
     /// Directory of the write-ahead log and of everything else kept on local disk.
     data_dir: PathBuf = "./vivace-data";
     /// Object store that holds the blocks: `file:///path`, `s3://bucket/prefix`, `gs://bucket/prefix` or
-    /// `az://container/prefix`. `auto` is the directory `blocks` inside `data_dir`.
+    /// `az://container/prefix`. `auto` is the directory `objects` inside `data_dir`.
     storage_url: String = "auto";
     /// Memory the process may use. `auto` is 80 % of the limit of its control group, or 1 GiB without one.
     memory_limit: ByteSize = "auto";

@@ -1,6 +1,7 @@
 //! Structured logs, to standard error.
 
 use std::fmt;
+use std::io::IsTerminal;
 use std::str::FromStr;
 
 use tracing_subscriber::EnvFilter;
@@ -42,7 +43,9 @@ impl fmt::Display for LogFormat {
 /// When `level` is neither a level nor a filter such as `info,vivace=debug`.
 pub(crate) fn start(level: &str, format: LogFormat) -> Result<(), ParseError> {
     let filter = EnvFilter::try_new(level)?;
-    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let colours = std::io::stderr().is_terminal();
+    let lines =
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colours);
     // An error means that a subscriber is already set, which the caller does not mind.
     let _ = match format {
         LogFormat::Text => lines.try_init(),

@@ -184,3 +184,6 @@ impl Signals {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
