@@ -105,3 +105,22 @@ async fn a_newer_format_is_refused() {
     let error = BlockReader::open(store, &tenant, &meta).await.expect_err("too new");
     assert!(matches!(error, BlockError::TooNew { .. }), "{error}");
 }
+
+/// Bytes of format 1, kept forever. `VIVACE_WRITE_FIXTURES=1` writes them anew while format 1 is not released.
+#[tokio::test]
+async fn blocks_of_format_1_stay_readable() {
+    let file = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/block-v1/spans.parquet");
+    let mut spans: Vec<_> = (1..=120).map(rich_span).collect();
+    spans[3].attributes.push(Attribute::new("rare", 1_i64));
+    if std::env::var_os("VIVACE_WRITE_FIXTURES").is_some() {
+        let block = build_block(&[batch(&spans)]).expect("builds");
+        std::fs::create_dir_all(file.parent().expect("has one")).expect("makes the folder");
+        std::fs::write(&file, block.bytes).expect("writes");
+    }
+    let (store, tenant, meta) = stored(&[rich_span(1)]).await;
+    let path = crate::paths::block_prefix(&tenant, meta.id).join(SPANS_FILE);
+    let bytes = std::fs::read(&file).expect("the fixture is checked in");
+    store.put(&path, PutPayload::from(bytes)).await.expect("puts");
+    let reader = BlockReader::open(store, &tenant, &meta).await.expect("opens");
+    assert_eq!(read_all(&reader, None).await, spans);
+}
