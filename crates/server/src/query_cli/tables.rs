@@ -1,6 +1,6 @@
 use std::fmt::Write as _;
 
-use comfy_table::{Cell, CellAlignment, Color, Table};
+use comfy_table::{Cell, CellAlignment, Color, ColumnConstraint, Row, Table};
 
 use super::answer::{SearchAnswer, SearchHit, TagNamesAnswer, TagValuesAnswer};
 use super::terminal::{Terminal, printable};
@@ -11,13 +11,20 @@ pub(crate) fn search_table(answer: &SearchAnswer, terminal: &Terminal) -> String
     let header =
         ["Trace", "Started (UTC)", "Root service", "Root name", "Duration", "Matched", "Spans", "Errors"];
     let mut table = terminal.table(&header);
-    for column in [4, 5, 6, 7] {
-        if let Some(column) = table.column_mut(column) {
+    for (index, column) in table.column_iter_mut().enumerate() {
+        // ids are there to be copied: names give way on a narrow terminal
+        if !matches!(index, 2 | 3) {
+            column.set_constraint(ColumnConstraint::ContentWidth);
+        }
+        if index >= 4 {
             column.set_cell_alignment(CellAlignment::Right);
         }
     }
+    table.set_truncation_indicator(if terminal.unicode { "…" } else { ".." });
     for hit in &answer.traces {
-        table.add_row(row(hit, terminal));
+        let mut row = Row::from(row(hit, terminal));
+        row.max_height(1);
+        table.add_row(row);
     }
     let mut text = lines(&table);
     let matched: u64 = answer.traces.iter().map(SearchHit::matched).sum();

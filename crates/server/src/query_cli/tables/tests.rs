@@ -26,6 +26,23 @@ fn a_search_as_it_is_shown() {
 }
 
 #[test]
+fn a_narrow_terminal_cuts_names_and_never_ids() {
+    let id = "2f3e0cee77ae5dc9c17ade3689eb2e54";
+    let answer: SearchAnswer = serde_json::from_str(&format!(
+        r#"{{"traces":[{{"traceID":"{id}","rootServiceName":"istio-ingressgateway.istio-system",
+            "rootTraceName":"productpage.bookinfo.svc.cluster.local:9080/*","startTimeUnixNano":"1"}}]}}"#
+    ))
+    .unwrap();
+    for width in [120, 132] {
+        let text = search_table(&answer, &Terminal { width: Some(width), ..PLAIN });
+        let line = text.lines().nth(1).unwrap();
+        assert!(line.contains(id) && line.contains('…'), "{text}");
+        assert_eq!(text.lines().count(), 4, "{text}");
+        assert!(text.lines().all(|line| line.chars().count() <= width), "{text}");
+    }
+}
+
+#[test]
 fn nothing_found_has_no_header() {
     assert_eq!(search_table(&SearchAnswer::default(), &PLAIN), "0 traces, 0 spans matched\n");
 }
