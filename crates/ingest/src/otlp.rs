@@ -2,6 +2,7 @@
 
 mod decode;
 mod encode;
+mod lenient;
 
 use bytes::Bytes;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
@@ -26,8 +27,18 @@ pub fn decode_protobuf(body: Bytes) -> Result<ExportTraceServiceRequest, IngestE
 /// # Errors
 /// [`IngestError::Malformed`] says what is wrong and where.
 pub fn decode_json(body: &[u8]) -> Result<ExportTraceServiceRequest, IngestError> {
-    serde_json::from_slice(body)
-        .map_err(|error| IngestError::Malformed { format: "JSON", reason: error.to_string() })
+    let malformed =
+        |error: serde_json::Error| IngestError::Malformed { format: "JSON", reason: error.to_string() };
+    if body.trim_ascii_start().first() != Some(&b'{') {
+        let reason = "a JSON object is expected, beginning at line 1 column 1".to_owned();
+        return Err(IngestError::Malformed { format: "JSON", reason });
+    }
+    serde_json::from_slice(body).or_else(|strict| {
+        let mut relaxed: serde_json::Value = serde_json::from_slice(body).map_err(malformed)?;
+        lenient::normalize(&mut relaxed);
+        // The strict reading's error has line and column.
+        serde_json::from_value(relaxed).map_err(|_| malformed(strict))
+    })
 }
 
 #[cfg(test)]

@@ -67,6 +67,20 @@ fn json_is_read_as_the_specification_writes_it() {
 }
 
 #[test]
+fn json_is_read_as_protobuf_allows_it_too() {
+    let body = br#"{"resourceSpans":[{"resource":null,"scopeSpans":[{"scope":null,"spans":[{
+        "traceId":"5b8efff798038103d269b633813fc60c","spanId":"eee19b7ec3c1b174","parentSpanId":null,"name":"x",
+        "kind":"SPAN_KIND_CLIENT","droppedEventsCount":"3","links":null,"status":{"code":"STATUS_CODE_ERROR"},
+        "attributes":[{"key":"d","value":{"doubleValue":"1.5"}},{"key":"e","value":{"arrayValue":{}}}]}]}]}]}"#;
+    let spans: Vec<_> = spans(decode_json(body).expect("decodes")).collect();
+    assert_eq!(spans[0].kind, vivace_model::SpanKind::Client);
+    assert_eq!(spans[0].status, vivace_model::StatusCode::Error);
+    assert_eq!(spans[0].dropped_events, 3);
+    let values: Vec<_> = spans[0].attributes.iter().map(|attribute| attribute.value.clone()).collect();
+    assert_eq!(values, [Value::Float(1.5), Value::Array(Vec::new())]);
+}
+
+#[test]
 fn json_of_wrong_types_says_where() {
     let error = decode_json(br#"{"resourceSpans":[{"scopeSpans":5}]}"#).expect_err("wrong type");
     assert!(error.to_string().contains("line 1 column"), "{error}");
