@@ -75,7 +75,7 @@ fn hit(trace: &Value) -> Hit {
     assert_eq!(trace["spanSets"][0], trace["spanSet"], "spanSet is the first of spanSets");
     Hit {
         trace_id: string(&trace["traceID"]),
-        root_name: string(&trace["rootTraceName"]),
+        root_name: trace["rootTraceName"].as_str().unwrap_or_default().to_owned(),
         service: service.map(|(_, name)| name).unwrap_or_default(),
         span_ids: spans.iter().map(|span| string(&span["spanID"])).collect(),
         matched: trace["spanSet"]["matched"].as_u64().expect("matched is a number"),

@@ -2,8 +2,10 @@
 //! `./test.sh` builds and installs what these tests need.
 
 pub mod answers;
+pub mod cases;
 pub mod client;
 pub mod kiali;
+pub mod oracle;
 pub mod otlp;
 pub mod s3;
 pub mod sdk;

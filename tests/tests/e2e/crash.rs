@@ -14,6 +14,7 @@ use vivace_e2e::{
     Client, Compression, Encoding, Otlp, SentTrace, Server, ServerBuilder, Traffic, flatten, otlp,
 };
 use vivace_model::TenantId;
+use vivace_storage::object::default_url;
 use vivace_storage::{Catalog, open_store};
 use vivace_testkit::{SeededRandomness, seeds};
 
@@ -31,7 +32,7 @@ const MAX_SPANS_PER_SET: usize = 100;
 async fn kill_in_a_loop_loses_nothing_and_doubles_nothing() {
     for seed in seeds(1) {
         let builder = ServerBuilder::new();
-        let blocks = format!("file://{}", builder.data_dir().join("blocks").display());
+        let blocks = default_url(&builder.data_dir()).expect("a temporary directory has a URL");
         scenario(builder, seed, || open_store(&blocks).expect("the blocks are a directory")).await;
     }
 }

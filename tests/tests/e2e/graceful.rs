@@ -4,6 +4,7 @@ use vivace_base::SystemRandomness;
 use vivace_e2e::traffic::{all_spans, range_of};
 use vivace_e2e::{SentTrace, Server, ServerBuilder, Traffic, flatten};
 use vivace_model::TenantId;
+use vivace_storage::object::default_url;
 use vivace_storage::{Catalog, open_store};
 
 use crate::ten_minutes_ago;
@@ -24,7 +25,7 @@ async fn sigterm_flushes_and_a_restart_finds_everything() {
     server.otlp().send(all_spans(&traces)).await;
     let (status, builder) = server.terminate().await;
     assert_eq!(status.code(), Some(0));
-    let blocks = format!("file://{}", builder.data_dir().join("blocks").display());
+    let blocks = default_url(&builder.data_dir()).expect("a temporary directory has a URL");
     let store = open_store(&blocks).expect("the blocks are a directory");
     let catalog = Catalog::open(store, TenantId::single(), std::sync::Arc::new(SystemRandomness)).await;
     let snapshot = catalog.expect("the catalog opens").snapshot();

@@ -16,3 +16,9 @@ use vivace_e2e::spans::SECOND;
 fn ten_minutes_ago() -> u64 {
     SystemClock::default().now() - 600 * SECOND
 }
+
+/// Seconds around now that hold every trace of a test.
+fn recent() -> (u64, u64) {
+    let now = SystemClock::default().now() / SECOND;
+    (now - 3600, now + 3600)
+}

@@ -7,6 +7,8 @@ use opentelemetry_proto::tonic::trace::v1::status::StatusCode;
 use vivace_e2e::spans::{array, attribute, text};
 use vivace_e2e::{FlatSpan, Server, flatten, sdk};
 
+use crate::recent;
+
 const WAYS: [&str; 5] = ["http", "http-gzip", "http-deflate", "grpc", "grpc-gzip"];
 
 #[tokio::test(flavor = "multi_thread")]
@@ -115,7 +117,7 @@ async fn check_search(server: &Server, name: &str, trace_id: &str) {
     ];
     for condition in conditions {
         let query = format!("{{ {service} && {condition} }}");
-        let found = server.client().search(&query, 5, 5, (0, u64::from(u32::MAX))).await;
+        let found = server.client().search(&query, 5, 5, recent()).await;
         let ids: Vec<&str> = found["traces"]
             .as_array()
             .into_iter()

@@ -1,0 +1,149 @@
+//! The same spans, stored in different ways.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use object_store::ObjectStore;
+use object_store::memory::InMemory;
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+use tempfile::TempDir;
+use vivace_base::{ByteSize, MemoryBudget, Randomness, SystemClock, SystemRandomness};
+use vivace_ingest::otlp::encode;
+use vivace_ingest::{Ingest, IngestContext, IngestOptions};
+use vivace_model::{Span, TenantId};
+use vivace_query::{QueryContext, QueryEngine, QueryOptions, SearchRequest, TraceMatch};
+use vivace_storage::Catalogs;
+
+use crate::oracle::sort_attributes;
+
+/// Far more than a test needs: nothing is cut, refused or out of time unless the test says so.
+const AMPLE: ByteSize = ByteSize::from_mib(64);
+const NEVER: Duration = Duration::from_secs(3600);
+
+/// How spans are laid out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Way {
+    /// All in the live head.
+    Head,
+    /// All in one block.
+    Block,
+    /// Every third span of a trace in one block, the next in another, the rest in the head.
+    Split,
+}
+
+impl Way {
+    /// Every way.
+    pub const ALL: [Self; 3] = [Self::Head, Self::Block, Self::Split];
+}
+
+/// Ingest and query as the server puts them together, over an object store in memory.
+pub struct Store {
+    way: Way,
+    ingest: Arc<Ingest>,
+    engine: QueryEngine,
+    _directory: TempDir,
+}
+
+impl Store {
+    /// Takes the spans in as OTLP and lays them out.
+    pub async fn open(way: Way, spans: &[Span]) -> Self {
+        let store = Self::empty(way).await;
+        match way {
+            Way::Head => store.send(spans).await,
+            Way::Block => {
+                store.send(spans).await;
+                store.cut().await;
+            }
+            Way::Split => {
+                let part =
+                    |number: usize| -> Vec<Span> { spans.iter().skip(number).step_by(3).cloned().collect() };
+                store.send(&part(0)).await;
+                store.cut().await;
+                store.send(&part(1)).await;
+                store.cut().await;
+                store.send(&part(2)).await;
+            }
+        }
+        store.check_layout(spans.len());
+        store
+    }
+
+    async fn empty(way: Way) -> Self {
+        let directory = TempDir::new().expect("a temporary directory");
+        let budget = MemoryBudget::new(ByteSize::from_mib(1024));
+        let object_store: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
+        let randomness: Arc<dyn Randomness> = Arc::new(SystemRandomness);
+        let catalogs = Catalogs::open_all(Arc::clone(&object_store), Arc::clone(&randomness)).await;
+        let catalogs = Arc::new(catalogs.expect("an empty store opens"));
+        let options = IngestOptions {
+            wal_dir: directory.path().join("wal"),
+            max_block_bytes: AMPLE,
+            max_block_age: NEVER,
+        };
+        let context = IngestContext {
+            store: Arc::clone(&object_store),
+            catalogs: Arc::clone(&catalogs),
+            budget: Arc::clone(&budget),
+            clock: Arc::new(SystemClock::default()),
+            randomness,
+        };
+        let ingest = Ingest::open(options, context).await.expect("ingest opens");
+        let options = QueryOptions {
+            max_concurrent: 4,
+            max_waiting: 4,
+            deadline: NEVER,
+            parallelism: 2,
+            spill_dir: directory.path().join("spill"),
+            spill_quota: AMPLE,
+        };
+        let context = QueryContext { store: object_store, catalogs, live: ingest.live(), budget };
+        let engine = QueryEngine::new(options, context).expect("the engine starts");
+        Self { way, ingest, engine, _directory: directory }
+    }
+
+    async fn send(&self, spans: &[Span]) {
+        let request = ExportTraceServiceRequest { resource_spans: encode(spans) };
+        let accepted = self.ingest.export(&TenantId::single(), request).await.expect("spans are taken");
+        assert_eq!(accepted.accepted, spans.len() as u64, "{}", accepted.message);
+    }
+
+    async fn cut(&self) {
+        self.ingest.flush().await.expect("blocks are stored");
+    }
+
+    /// The three ways differ only if the spans are where they should be.
+    fn check_layout(&self, spans: usize) {
+        let stats = self.ingest.stats();
+        let in_head = match self.way {
+            Way::Head => spans,
+            Way::Block => 0,
+            Way::Split => spans / 3,
+        };
+        let blocks = match self.way {
+            Way::Head => 0,
+            Way::Block => 1,
+            Way::Split => spans.min(2) as u64,
+        };
+        assert_eq!((stats.head_spans, stats.blocks_cut), (in_head as u64, blocks), "{:?}", self.way);
+    }
+
+    /// How its spans are laid out.
+    pub fn way(&self) -> Way {
+        self.way
+    }
+
+    /// What the engine finds. The attributes of each span are ordered by key.
+    ///
+    /// # Errors
+    /// Says why there is no answer, or only part of one.
+    pub async fn search(&self, request: &SearchRequest) -> Result<Vec<TraceMatch>, String> {
+        let response = self.engine.search(&TenantId::single(), request).await;
+        let mut response = response.map_err(|error| error.to_string())?;
+        if let Some(reason) = response.partial {
+            return Err(format!("partial: {reason}"));
+        }
+        let sets = response.traces.iter_mut().flat_map(|trace| &mut trace.span_sets);
+        sets.flat_map(|set| &mut set.spans).for_each(|span| sort_attributes(&mut span.attributes));
+        Ok(response.traces)
+    }
+}
