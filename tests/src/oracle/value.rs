@@ -226,10 +226,11 @@ fn float_arithmetic(op: BinaryOp, left: f64, right: f64) -> Val {
         BinaryOp::Add => left + right,
         BinaryOp::Sub => left - right,
         BinaryOp::Mul => left * right,
+        BinaryOp::Div | BinaryOp::Mod if right == 0.0 => return Val::Nil,
         BinaryOp::Div => left / right,
         BinaryOp::Mod => left % right,
         BinaryOp::Pow => left.powf(right),
         other => panic!("{other:?} is no arithmetic"),
     };
-    if result.is_finite() { Val::Float(result) } else { Val::Nil }
+    if result.is_nan() { Val::Nil } else { Val::Float(result) }
 }

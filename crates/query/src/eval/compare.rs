@@ -128,8 +128,9 @@ fn compare_exactly(int: i64, float: f64) -> Option<Ordering> {
     Some(int.cmp(&whole).then_with(|| 0.0_f64.partial_cmp(&float.fract()).unwrap_or(Ordering::Equal)))
 }
 
-/// `left op right` for `+ - * / % ^`. What has no result (nil, a type that cannot, division by zero) is nil. Integers
-/// stay integers and wrap; durations stay durations under `+` and `-`; everything else is done in floats.
+/// `left op right` for `+ - * / % ^`. What has no result (nil, a type that cannot, division by zero, not a number) is
+/// nil. Integers stay integers and wrap, powers saturate; durations stay durations under `+` and `-`; everything else
+/// is done in floats.
 pub(super) fn arithmetic(op: BinaryOp, left: &Operand<'_>, right: &Operand<'_>) -> Operand<'static> {
     if let (Operand::Int(left), Operand::Int(right)) = (left, right) {
         return int_arithmetic(op, *left, *right);
@@ -152,13 +153,16 @@ fn int_arithmetic(op: BinaryOp, left: i64, right: i64) -> Operand<'static> {
         BinaryOp::Mul => Some(left.wrapping_mul(right)),
         BinaryOp::Div => (right != 0).then(|| left.wrapping_div(right)),
         BinaryOp::Mod => (right != 0).then(|| left.wrapping_rem(right)),
-        BinaryOp::Pow => match u32::try_from(right) {
-            Ok(exponent) => Some(left.saturating_pow(exponent)),
-            Err(_) => return float_arithmetic(op, left as f64, right as f64),
-        },
+        BinaryOp::Pow if right < 0 => return float_arithmetic(op, left as f64, right as f64),
+        BinaryOp::Pow => Some(left.saturating_pow(saturated_exponent(right))),
         _ => None,
     };
     result.map_or(Operand::Nil, Operand::Int)
+}
+
+/// An exponent beyond 32 bits does what the greatest one of the same parity does.
+fn saturated_exponent(exponent: i64) -> u32 {
+    u32::try_from(exponent).unwrap_or(u32::MAX - u32::from(exponent % 2 == 0))
 }
 
 fn float_arithmetic(op: BinaryOp, left: f64, right: f64) -> Operand<'static> {
@@ -172,7 +176,7 @@ fn float_arithmetic(op: BinaryOp, left: f64, right: f64) -> Operand<'static> {
         BinaryOp::Pow => left.powf(right),
         _ => return Operand::Nil,
     };
-    Operand::Float(result)
+    if result.is_nan() { Operand::Nil } else { Operand::Float(result) }
 }
 
 /// `-operand`.
