@@ -38,7 +38,7 @@ struct AppSpan<'a> {
 
 /// All spans of one request that comes in at `start`.
 pub(super) fn simulate(rng: ChaCha8Rng, start: UnixNanos) -> Vec<Recorded> {
-    let mut request = Request::new(rng);
+    let mut request = Request::new(rng, start);
     let path = if request.chance(90) { "/productpage" } else { "/api/v1/products/0/reviews" };
     let hop =
         Hop { from: INGRESS, to: PRODUCTPAGE, path, authority: "bookinfo.example.com", timeout: 15 * SECOND };

@@ -72,10 +72,11 @@ const USER_AGENTS: [&str; 4] = [
 ];
 
 impl Request {
-    /// A request whose every property follows from `rng`.
-    pub(super) fn new(mut rng: ChaCha8Rng) -> Self {
-        let trace_id = rng.random::<[u8; 16]>().to_vec();
-        let id = uuid(rng.random());
+    /// A request whose every property follows from `rng`, but for its ids: they follow from `start` too, so that two
+    /// runs with one seed into one data directory make different traces.
+    pub(super) fn new(mut rng: ChaCha8Rng, start: UnixNanos) -> Self {
+        let trace_id = (rng.random::<u128>() ^ u128::from(start)).to_be_bytes().to_vec();
+        let id = uuid(rng.random::<u128>() ^ u128::from(start));
         let user_agent = USER_AGENTS[rng.random_range(0..USER_AGENTS.len())];
         let fault = match rng.random_range(0..10_000_u32) {
             0..130 => Fault::RatingsUnreachable,

@@ -41,6 +41,17 @@ fn the_same_seed_gives_the_same_spans_in_whatever_batches() {
 }
 
 #[test]
+fn another_run_with_the_same_seed_makes_other_traces() {
+    let ids = |origin| -> BTreeSet<Vec<u8>> {
+        let request = Generator::new(7, origin, 20.0).batch(0..100).request;
+        spans(&request).map(|span| span.trace_id.clone()).collect()
+    };
+    let (first, second) = (ids(ORIGIN), ids(ORIGIN + 1));
+    assert_eq!((first.len(), second.len()), (100, 100));
+    assert!(first.is_disjoint(&second));
+}
+
+#[test]
 fn a_trace_is_one_tree_in_time() {
     for number in 0..2_000 {
         let request = generator().batch(number..number + 1).request;
