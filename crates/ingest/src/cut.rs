@@ -35,9 +35,22 @@ pub(crate) struct Cutter {
     failed: AtomicU64,
 }
 
+/// Memory set aside for builds.
 #[derive(Debug)]
 struct Workspace {
-    _reserved: Reservation,
+    reserved: Reservation,
+    usual: u64,
+}
+
+impl Workspace {
+    /// Makes room for an unusually large build, or goes back to the usual size. A refused build goes ahead all the
+    /// same: cutting is what gives memory back.
+    fn fit(&mut self, head_bytes: u64) {
+        let wanted = head_bytes.saturating_mul(BUILD_FACTOR).max(self.usual);
+        if let Err(refused) = self.reserved.resize(wanted) {
+            tracing::warn!(%refused, "building a large block without a reservation for all of it");
+        }
+    }
 }
 
 /// How many cuts there were.
@@ -61,7 +74,7 @@ impl Cutter {
             head,
             wal,
             max_age: options.max_block_age,
-            one_at_a_time: Mutex::new(Workspace { _reserved: reserved }),
+            one_at_a_time: Mutex::new(Workspace { reserved, usual: workspace }),
             pressure: AtomicBool::new(false),
             release_allowed: AtomicBool::new(false),
             done: AtomicU64::new(0),
@@ -137,9 +150,12 @@ impl Cutter {
     }
 
     async fn cut(&self, tenant: &TenantId) -> Result<(), IngestError> {
-        let _workspace = self.one_at_a_time.lock().await;
+        let mut workspace = self.one_at_a_time.lock().await;
         let Some(frozen) = self.head.freeze(tenant) else { return Ok(()) };
-        self.commit_block(tenant, frozen).await?;
+        workspace.fit(frozen.bytes);
+        let committed = self.commit_block(tenant, frozen).await;
+        workspace.fit(0);
+        committed?;
         self.head.discard_frozen(tenant);
         self.done.fetch_add(1, Ordering::Relaxed);
         self.release_wal().await;
@@ -147,7 +163,7 @@ impl Cutter {
     }
 
     async fn commit_block(&self, tenant: &TenantId, frozen: Frozen) -> Result<(), IngestError> {
-        let Frozen { first, last, batches } = frozen;
+        let Frozen { first, last, batches, .. } = frozen;
         let writer = self.wal.writer_id().to_owned();
         let catalog = self.context.catalogs.get_or_create(tenant).await?;
         // An earlier try may have committed without hearing of it.

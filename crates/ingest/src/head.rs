@@ -59,6 +59,7 @@ struct HeadBatch {
 pub(crate) struct Frozen {
     pub(crate) first: Seq,
     pub(crate) last: Seq,
+    pub(crate) bytes: u64,
     pub(crate) batches: Vec<RecordBatch>,
 }
 
@@ -127,6 +128,7 @@ impl Head {
         Some(Frozen {
             first: head.frozen.first()?.first,
             last: head.frozen.last()?.last,
+            bytes: head.frozen.iter().map(|batch| batch.reservation.bytes()).sum(),
             batches: head.frozen.iter().map(|batch| batch.spans.clone()).collect(),
         })
     }
