@@ -13,6 +13,8 @@ use super::Refusal;
 /// Memory that a request of one byte needs until its spans are in the head: the bytes, and the messages decoded from
 /// them, whose vectors and strings have room to spare.
 const DECODE_FACTOR: u64 = 6;
+/// One request gets at most one part in so many of the memory limit: what needs more would wait for room for ever.
+const LARGEST_PART: u64 = 2;
 /// Longest silence of a client in the middle of a body.
 const READ_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -156,10 +158,10 @@ impl Sink {
     /// Makes sure of memory for a body of `length` bytes.
     fn expect(&mut self, length: u64) -> Result<(), Refusal> {
         let needed = length.saturating_mul(DECODE_FACTOR);
-        if needed > self.budget.limit().bytes() {
+        if needed > self.budget.limit().bytes() / LARGEST_PART {
             let limit = self.budget.limit();
             let message =
-                format!("{length} bytes do not fit the memory limit of {limit}; send smaller batches");
+                format!("{length} bytes are too many for a memory limit of {limit}; send smaller batches");
             return Err(Refusal::new(ErrorKind::TooLarge, message));
         }
         if needed > self.reservation.bytes() {
