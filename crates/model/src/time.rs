@@ -13,9 +13,14 @@ impl TimeRange {
     /// Everything.
     pub const ALL: TimeRange = TimeRange { start: 0, end: UnixNanos::MAX };
 
-    /// From whole seconds, both inclusive to the last nanosecond of `end`'s instant.
+    /// From whole seconds: from the first nanosecond of `start` to the last of `end`, so that a client whose clock has
+    /// just reached `end` sees what was acknowledged in that second.
     pub fn from_seconds(start: u64, end: u64) -> Self {
-        Self { start: start.saturating_mul(1_000_000_000), end: end.saturating_mul(1_000_000_000) }
+        const SECOND: u64 = 1_000_000_000;
+        Self {
+            start: start.saturating_mul(SECOND),
+            end: end.saturating_mul(SECOND).saturating_add(SECOND - 1),
+        }
     }
 
     /// Whether the two share an instant.
