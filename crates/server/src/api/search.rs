@@ -109,7 +109,8 @@ fn spans_per_span_set(config: &Config, params: &Params) -> Result<usize, ApiErro
 fn range(config: &Config, params: &Params) -> Result<TimeRange, ApiError> {
     let range = params.range()?;
     let max = config.max_search_duration;
-    let length = Duration::from_nanos(range.end - range.start);
+    // A range includes its last second whole, which does not count as length.
+    let length = Duration::from_secs((range.end - range.start) / 1_000_000_000);
     if range != TimeRange::ALL && length > max {
         let max = duration::print(max);
         return Err(ApiError::bad(format!("range specified by start and end exceeds {max}; ask for less")));
