@@ -123,7 +123,7 @@ async fn search_hands_on_what_was_asked() {
     let asked = backend.searched.lock().unwrap();
     assert_eq!((asked[0].limit, asked[0].spans_per_span_set), (7, 10));
     assert_eq!((asked[0].min_duration, asked[0].max_duration), (Some(1_500_000), Some(2_000_000_000)));
-    assert_eq!((asked[0].range.start, asked[0].range.end), (10_000_000_000, 20_000_000_000));
+    assert_eq!((asked[0].range.start, asked[0].range.end), (10_000_000_000, 20_999_999_999));
     assert_eq!((asked[1].limit, asked[1].spans_per_span_set), (20, 3));
 }
 
