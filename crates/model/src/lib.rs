@@ -12,7 +12,7 @@ mod value;
 
 pub use ids::{ParseIdError, SpanId, TraceId};
 pub use span::{Event, Link, Resource, Scope, Span, SpanKind, StatusCode};
-pub use tenant::{InvalidTenant, TenantId};
+pub use tenant::{InvalidTenant, TenantId, Tenants};
 pub use time::TimeRange;
 pub use trace::{NestedSet, Trace};
 pub use value::{Attribute, Value};

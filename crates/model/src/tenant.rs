@@ -15,6 +15,9 @@ pub enum InvalidTenant {
     /// More than 150 bytes.
     #[error("tenant ID is too long: max 150 characters")]
     TooLong,
+    /// More of them in one question than can be answered.
+    #[error("too many tenant IDs: max 64 in one query")]
+    TooMany,
     /// A character outside the allowed set, or `.` or `..`.
     #[error(
         "tenant ID '{0}' contains unsupported character or is unsafe: letters, digits and !-_.*'() are allowed"
@@ -53,6 +56,41 @@ impl FromStr for TenantId {
             return Err(InvalidTenant::Unsafe(id.to_owned()));
         }
         Ok(Self(Arc::from(id)))
+    }
+}
+
+/// Whose data a question is about: at least one tenant, each once, sorted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tenants(Vec<TenantId>);
+
+/// How many tenants one question may be about.
+const MAX_TENANTS: usize = 64;
+
+impl Tenants {
+    /// The tenants, in order.
+    pub fn iter(&self) -> impl Iterator<Item = &TenantId> {
+        self.0.iter()
+    }
+}
+
+impl From<TenantId> for Tenants {
+    fn from(tenant: TenantId) -> Self {
+        Self(vec![tenant])
+    }
+}
+
+impl FromStr for Tenants {
+    type Err = InvalidTenant;
+
+    /// Ids joined by `|`.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let mut tenants = text.split('|').map(str::parse).collect::<Result<Vec<TenantId>, _>>()?;
+        tenants.sort();
+        tenants.dedup();
+        if tenants.len() > MAX_TENANTS {
+            return Err(InvalidTenant::TooMany);
+        }
+        Ok(Self(tenants))
     }
 }
 

@@ -6,6 +6,10 @@ use vivace_base::UnixNanos;
 use vivace_model::{SpanId, TimeRange, Trace, TraceId, Value};
 use vivace_traceql::{Attribute, FieldExpr, Query};
 
+/// Told of an answer while it grows, at moments of the engine's choosing. The listener decides whether the answer as
+/// it is now is worth building.
+pub type Progress<'a, T> = &'a mut (dyn FnMut(&dyn Fn() -> T) + Send);
+
 /// A TraceQL search. The newest `limit` traces that match are returned, newest first.
 #[derive(Debug, Clone)]
 pub struct SearchRequest {
@@ -101,6 +105,96 @@ pub struct SearchMetrics {
     pub total_blocks: u32,
     /// Their bytes.
     pub total_block_bytes: u64,
+    /// Pieces of head and blocks read to the end.
+    pub completed_jobs: u32,
+    /// Pieces there are to read.
+    pub total_jobs: u32,
+}
+
+/// A TraceQL metrics query.
+#[derive(Debug, Clone)]
+pub struct MetricsRequest {
+    /// What to measure; has a metrics pipeline.
+    pub query: Query,
+    /// When.
+    pub window: MetricsWindow,
+    /// At most this many exemplars in all series together. Hints of the query may lower it.
+    pub exemplars: usize,
+    /// At most this many series; 0 for the engine's own limit.
+    pub max_series: usize,
+}
+
+/// Which spans count, by their start, and at which times values are given. Times are Unix nanoseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MetricsWindow {
+    /// A value at `start + step`, and every `step` up to `end`, each for the spans that started in `(t - step, t]`.
+    Range {
+        /// Aligned: a multiple of `step`.
+        start: UnixNanos,
+        /// Aligned: a multiple of `step`.
+        end: UnixNanos,
+        /// Not zero.
+        step: u64,
+    },
+    /// One value for the spans that started in `[start, end]`.
+    Instant {
+        /// First nanosecond.
+        start: UnixNanos,
+        /// Last nanosecond.
+        end: UnixNanos,
+    },
+}
+
+impl MetricsWindow {
+    /// A range as Tempo aligns it (`reference/tempo.md` 2.5): outwards to multiples of the step, and one step more at
+    /// the beginning.
+    pub fn aligned(start: UnixNanos, end: UnixNanos, step: u64) -> Self {
+        let step = step.max(1);
+        let floor = start - start % step;
+        Self::Range { start: floor.saturating_sub(step), end: end.div_ceil(step).saturating_mul(step), step }
+    }
+}
+
+/// Series over time.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct MetricsResponse {
+    /// By number of labels, then keys, then values (`reference/tempo.md` 2.5). None is without samples.
+    pub series: Vec<Series>,
+    /// What it took.
+    pub metrics: SearchMetrics,
+    /// Why the answer may not be complete; [`None`] when it is.
+    pub partial: Option<String>,
+}
+
+/// One series.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Series {
+    /// What distinguishes it.
+    pub labels: Vec<(String, Value)>,
+    /// By time, none of them NaN. Of an instant query exactly one.
+    pub samples: Vec<Sample>,
+    /// Spans behind it, by time.
+    pub exemplars: Vec<Exemplar>,
+}
+
+/// A value at a time.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Sample {
+    /// Unix milliseconds.
+    pub timestamp_ms: i64,
+    /// The value.
+    pub value: f64,
+}
+
+/// A span that stands for others.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Exemplar {
+    /// What the query mentions and the span has, with `trace:id` and `span:id`.
+    pub labels: Vec<(String, Value)>,
+    /// What was measured of it, or the value of its step where spans are counted.
+    pub value: f64,
+    /// When it started, Unix milliseconds.
+    pub timestamp_ms: i64,
 }
 
 /// A trace asked for by id.

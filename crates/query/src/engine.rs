@@ -11,7 +11,7 @@ use object_store::ObjectStore;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::timeout;
 use vivace_base::{BlockId, ByteSize, MemoryBudget};
-use vivace_model::{TenantId, TraceId};
+use vivace_model::{TenantId, Tenants, TraceId};
 use vivace_storage::{BlockReader, Catalogs, LiveSpans, Snapshot};
 
 use crate::fetch::{PieceRange, fetch};
@@ -20,8 +20,8 @@ use crate::search::{SearchContext, search};
 use crate::source::{Damage, Piece, Source};
 use crate::tags;
 use crate::{
-    QueryError, SearchRequest, SearchResponse, TagNames, TagNamesRequest, TagValues, TagValuesRequest,
-    TraceResponse,
+    MetricsRequest, MetricsResponse, Progress, QueryError, SearchRequest, SearchResponse,
+    TagNames, TagNamesRequest, TagValues, TagValuesRequest, TraceResponse,
 };
 
 /// How many blocks' footers are kept in memory.
@@ -102,15 +102,16 @@ impl QueryEngine {
     /// [`QueryError`] says why there is no answer.
     pub async fn search(
         &self,
-        tenant: &TenantId,
+        tenants: &Tenants,
         request: &SearchRequest,
+        progress: Progress<'_, SearchResponse>,
     ) -> Result<SearchResponse, QueryError> {
         let mut response = SearchResponse::default();
         let work = async {
             let _running = self.admit().await?;
-            let source = self.source(tenant).await?;
+            let source = self.source(tenants).await?;
             let context = SearchContext { session: &self.session, budget: &self.context.budget, source };
-            search(&context, request, &mut response).await?;
+            search(&context, request, &mut response, progress).await?;
             Ok::<_, QueryError>(context.source.partial())
         };
         match timeout(self.options.deadline, work).await {
@@ -120,14 +121,33 @@ impl QueryEngine {
         Ok(response)
     }
 
+    /// Series over time. When the deadline passes there is no answer: a value over part of the spans is a wrong one.
+    ///
+    /// # Errors
+    /// [`QueryError`] says why there is no answer.
+    pub async fn metrics(
+        &self,
+        tenants: &Tenants,
+        request: &MetricsRequest,
+        progress: Progress<'_, MetricsResponse>,
+    ) -> Result<MetricsResponse, QueryError> {
+        self.within_deadline(async {
+            let _running = self.admit().await?;
+            let source = self.source(tenants).await?;
+            let _ = (source, request, progress);
+            Err(QueryError::Invalid("metrics queries are not supported yet".to_owned()))
+        })
+        .await
+    }
+
     /// All spans of a trace.
     ///
     /// # Errors
     /// [`QueryError`] says why there is no answer.
-    pub async fn trace(&self, tenant: &TenantId, id: TraceId) -> Result<TraceResponse, QueryError> {
+    pub async fn trace(&self, tenants: &Tenants, id: TraceId) -> Result<TraceResponse, QueryError> {
         self.within_deadline(async {
             let _running = self.admit().await?;
-            let source = self.source(tenant).await?;
+            let source = self.source(tenants).await?;
             let mut fetched = fetch(&source, &self.context.budget, &[id], PieceRange::ALL).await?;
             Ok(TraceResponse { trace: fetched.take(id), partial: source.partial() })
         })
@@ -140,13 +160,14 @@ impl QueryEngine {
     /// [`QueryError`] says why there is no answer.
     pub async fn tag_names(
         &self,
-        tenant: &TenantId,
+        tenants: &Tenants,
         request: &TagNamesRequest,
+        progress: Progress<'_, TagNames>,
     ) -> Result<TagNames, QueryError> {
         self.within_deadline(async {
             let _running = self.admit().await?;
-            let source = self.source(tenant).await?;
-            tags::names(&source, &self.context.budget, request).await
+            let source = self.source(tenants).await?;
+            tags::names(&source, &self.context.budget, request, progress).await
         })
         .await
     }
@@ -157,13 +178,14 @@ impl QueryEngine {
     /// [`QueryError`] says why there is no answer.
     pub async fn tag_values(
         &self,
-        tenant: &TenantId,
+        tenants: &Tenants,
         request: &TagValuesRequest,
+        progress: Progress<'_, TagValues>,
     ) -> Result<TagValues, QueryError> {
         self.within_deadline(async {
             let _running = self.admit().await?;
-            let source = self.source(tenant).await?;
-            tags::values(&source, &self.context.budget, request).await
+            let source = self.source(tenants).await?;
+            tags::values(&source, &self.context.budget, request, progress).await
         })
         .await
     }
@@ -183,18 +205,21 @@ impl QueryEngine {
         self.running.acquire().await.map_err(|_| QueryError::Busy)
     }
 
-    /// The head's snapshot is taken first and the catalog's second: spans that move from one to the other in between
-    /// are seen twice, never missed, and dropped by what the catalog says it covers.
-    async fn source(&self, tenant: &TenantId) -> Result<Arc<Source>, QueryError> {
-        let live = self.context.live.snapshot(tenant);
-        let catalog = self.context.catalogs.get(tenant)?;
-        let snapshot = catalog.map(|catalog| catalog.snapshot()).unwrap_or_default();
+    /// What all tenants have, as one. A tenant's head snapshot is taken first and its catalog's second: spans that move
+    /// from one to the other in between are seen twice, never missed, and dropped by what the catalog says it covers.
+    async fn source(&self, tenants: &Tenants) -> Result<Arc<Source>, QueryError> {
         let damage = Damage::default();
-        let mut pieces = self.blocks(tenant, &snapshot, &damage).await?;
-        let covered = snapshot.covered_through(&live.writer);
-        pieces.extend(live.uncovered(covered).map(Piece::Live));
-        let bytes = snapshot.blocks.iter().map(|block| block.bytes).sum();
-        let count = u32::try_from(snapshot.blocks.len()).unwrap_or(u32::MAX);
+        let (mut pieces, mut count, mut bytes) = (Vec::new(), 0, 0);
+        for tenant in tenants.iter() {
+            let live = self.context.live.snapshot(tenant);
+            let catalog = self.context.catalogs.get(tenant)?;
+            let snapshot = catalog.map(|catalog| catalog.snapshot()).unwrap_or_default();
+            pieces.extend(self.blocks(tenant, &snapshot, &damage).await?);
+            let covered = snapshot.covered_through(&live.writer);
+            pieces.extend(live.uncovered(covered).map(Piece::Live));
+            bytes += snapshot.blocks.iter().map(|block| block.bytes).sum::<u64>();
+            count += u32::try_from(snapshot.blocks.len()).unwrap_or(u32::MAX);
+        }
         Ok(Arc::new(Source::new(pieces, damage, count, bytes)))
     }
 

@@ -15,9 +15,9 @@ mod source;
 mod tags;
 
 pub use api::{
-    MatchedSpan, SearchMetrics, SearchRequest, SearchResponse, ServiceStats, SpanSet, TagNames,
-    TagNamesRequest, TagScope, TagValue, TagValueKind, TagValues, TagValuesRequest, TraceMatch,
-    TraceResponse,
+    Exemplar, MatchedSpan, MetricsRequest, MetricsResponse, MetricsWindow, Progress, Sample, SearchMetrics,
+    SearchRequest, SearchResponse, Series, ServiceStats, SpanSet, TagNames, TagNamesRequest, TagScope,
+    TagValue, TagValueKind, TagValues, TagValuesRequest, TraceMatch, TraceResponse,
 };
 pub use engine::{QueryContext, QueryEngine, QueryOptions};
 pub use error::QueryError;

@@ -20,7 +20,7 @@ use crate::pipeline::evaluate;
 use crate::plan::{Condition, SearchPlan};
 use crate::scan::{SpanTable, columns, match_column};
 use crate::source::Source;
-use crate::{QueryError, SearchMetrics, SearchRequest, SearchResponse};
+use crate::{Progress, QueryError, SearchMetrics, SearchRequest, SearchResponse};
 
 /// How many traces are fetched at once.
 const FETCHED_AT_ONCE: usize = 128;
@@ -39,20 +39,24 @@ pub(crate) async fn search(
     context: &SearchContext<'_>,
     request: &SearchRequest,
     response: &mut SearchResponse,
+    progress: Progress<'_, SearchResponse>,
 ) -> Result<(), QueryError> {
     let plan = SearchPlan::compile(&request.query)?;
     response.metrics = SearchMetrics {
         total_blocks: context.source.block_count,
         total_block_bytes: context.source.block_bytes,
         inspected_bytes: context.source.block_bytes,
+        total_jobs: u32::try_from(context.source.pieces().len()).unwrap_or(u32::MAX),
         ..SearchMetrics::default()
     };
     let mut candidates = candidates(context, request, &plan).await?;
     while response.traces.len() < request.limit {
         let Some(batch) = candidates.next().await else { break };
         let batch = batch.map_err(QueryError::from)?;
-        decide(context, request, &plan, &batch, response).await?;
+        response.metrics.completed_jobs = response.metrics.total_jobs;
+        decide(context, request, &plan, &batch, response, progress).await?;
     }
+    response.metrics.completed_jobs = response.metrics.total_jobs;
     Ok(())
 }
 
@@ -113,6 +117,7 @@ async fn decide(
     plan: &SearchPlan,
     candidates: &RecordBatch,
     response: &mut SearchResponse,
+    progress: Progress<'_, SearchResponse>,
 ) -> Result<(), QueryError> {
     let ids: &FixedSizeBinaryArray = column(candidates, columns::TRACE_ID)?;
     let first: &UInt32Array = column(candidates, FIRST_PIECE)?;
@@ -135,6 +140,7 @@ async fn decide(
                 return Ok(());
             }
         }
+        progress(&|| response.clone());
     }
     Ok(())
 }

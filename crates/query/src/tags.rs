@@ -15,7 +15,7 @@ use vivace_traceql::{Attribute, FieldExpr, Intrinsic, Scope};
 use crate::eval::{Filter, Operand, columnar};
 use crate::source::Source;
 use crate::{
-    QueryError, TagNames, TagNamesRequest, TagScope, TagValue, TagValueKind, TagValues, TagValuesRequest,
+    Progress, QueryError, TagNames, TagNamesRequest, TagScope, TagValue, TagValueKind, TagValues, TagValuesRequest,
 };
 
 /// All names or values of one answer take at most this many bytes; past it the answer is marked partial.
@@ -93,6 +93,7 @@ pub(crate) async fn names(
     source: &Arc<Source>,
     budget: &Arc<MemoryBudget>,
     request: &TagNamesRequest,
+    _progress: Progress<'_, TagNames>,
 ) -> Result<TagNames, QueryError> {
     let wanted = |scope| request.scope.is_none_or(|only| only == scope);
     let mut found: BTreeMap<TagScope, Collected<String>> = BTreeMap::new();
@@ -118,6 +119,7 @@ pub(crate) async fn values(
     source: &Arc<Source>,
     budget: &Arc<MemoryBudget>,
     request: &TagValuesRequest,
+    _progress: Progress<'_, TagValues>,
 ) -> Result<TagValues, QueryError> {
     let mut found = Collected::new(request.limit);
     match fixed_values(&request.attribute) {

@@ -5,10 +5,10 @@ use std::fmt::Debug;
 use async_trait::async_trait;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use vivace_ingest::{Accepted, IngestError, IngestStats};
-use vivace_model::{TenantId, TraceId};
+use vivace_model::{TenantId, Tenants, TraceId};
 use vivace_query::{
-    QueryError, SearchRequest, SearchResponse, TagNames, TagNamesRequest, TagValues, TagValuesRequest,
-    TraceResponse,
+    MetricsRequest, MetricsResponse, Progress, QueryError, SearchRequest, SearchResponse, TagNames,
+    TagNamesRequest, TagValues, TagValuesRequest, TraceResponse,
 };
 use vivace_storage::WalStats;
 
@@ -23,19 +23,38 @@ pub(crate) trait Backend: Send + Sync + Debug {
     ) -> Result<Accepted, IngestError>;
 
     /// The newest traces that match.
-    async fn search(&self, tenant: &TenantId, request: &SearchRequest) -> Result<SearchResponse, QueryError>;
+    async fn search(
+        &self,
+        tenants: &Tenants,
+        request: &SearchRequest,
+        progress: Progress<'_, SearchResponse>,
+    ) -> Result<SearchResponse, QueryError>;
+
+    /// Series over time.
+    async fn metrics(
+        &self,
+        tenants: &Tenants,
+        request: &MetricsRequest,
+        progress: Progress<'_, MetricsResponse>,
+    ) -> Result<MetricsResponse, QueryError>;
 
     /// All spans of a trace.
-    async fn trace(&self, tenant: &TenantId, id: TraceId) -> Result<TraceResponse, QueryError>;
+    async fn trace(&self, tenants: &Tenants, id: TraceId) -> Result<TraceResponse, QueryError>;
 
     /// The names of attributes.
-    async fn tag_names(&self, tenant: &TenantId, request: &TagNamesRequest) -> Result<TagNames, QueryError>;
+    async fn tag_names(
+        &self,
+        tenants: &Tenants,
+        request: &TagNamesRequest,
+        progress: Progress<'_, TagNames>,
+    ) -> Result<TagNames, QueryError>;
 
     /// The values of an attribute.
     async fn tag_values(
         &self,
-        tenant: &TenantId,
+        tenants: &Tenants,
         request: &TagValuesRequest,
+        progress: Progress<'_, TagValues>,
     ) -> Result<TagValues, QueryError>;
 
     /// Flushes and closes; nothing is accepted afterwards.

@@ -7,10 +7,10 @@ use async_trait::async_trait;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use vivace_base::{ByteSize, Clock, MemoryBudget, Randomness, SystemRandomness};
 use vivace_ingest::{Accepted, Ingest, IngestContext, IngestError, IngestOptions, IngestStats};
-use vivace_model::{TenantId, TraceId};
+use vivace_model::{TenantId, Tenants, TraceId};
 use vivace_query::{
-    QueryContext, QueryEngine, QueryError, QueryOptions, SearchRequest, SearchResponse, TagNames,
-    TagNamesRequest, TagValues, TagValuesRequest, TraceResponse,
+    MetricsRequest, MetricsResponse, Progress, QueryContext, QueryEngine, QueryError, QueryOptions,
+    SearchRequest, SearchResponse, TagNames, TagNamesRequest, TagValues, TagValuesRequest, TraceResponse,
 };
 use vivace_storage::{CatalogError, Catalogs, StoreError, WalStats, open_store, probe_put_if_absent};
 
@@ -103,24 +103,44 @@ impl Backend for Engine {
         self.ingest.export(tenant, request).await
     }
 
-    async fn search(&self, tenant: &TenantId, request: &SearchRequest) -> Result<SearchResponse, QueryError> {
-        self.query.search(tenant, request).await
+    async fn search(
+        &self,
+        tenants: &Tenants,
+        request: &SearchRequest,
+        progress: Progress<'_, SearchResponse>,
+    ) -> Result<SearchResponse, QueryError> {
+        self.query.search(tenants, request, progress).await
     }
 
-    async fn trace(&self, tenant: &TenantId, id: TraceId) -> Result<TraceResponse, QueryError> {
-        self.query.trace(tenant, id).await
+    async fn metrics(
+        &self,
+        tenants: &Tenants,
+        request: &MetricsRequest,
+        progress: Progress<'_, MetricsResponse>,
+    ) -> Result<MetricsResponse, QueryError> {
+        self.query.metrics(tenants, request, progress).await
     }
 
-    async fn tag_names(&self, tenant: &TenantId, request: &TagNamesRequest) -> Result<TagNames, QueryError> {
-        self.query.tag_names(tenant, request).await
+    async fn trace(&self, tenants: &Tenants, id: TraceId) -> Result<TraceResponse, QueryError> {
+        self.query.trace(tenants, id).await
+    }
+
+    async fn tag_names(
+        &self,
+        tenants: &Tenants,
+        request: &TagNamesRequest,
+        progress: Progress<'_, TagNames>,
+    ) -> Result<TagNames, QueryError> {
+        self.query.tag_names(tenants, request, progress).await
     }
 
     async fn tag_values(
         &self,
-        tenant: &TenantId,
+        tenants: &Tenants,
         request: &TagValuesRequest,
+        progress: Progress<'_, TagValues>,
     ) -> Result<TagValues, QueryError> {
-        self.query.tag_values(tenant, request).await
+        self.query.tag_values(tenants, request, progress).await
     }
 
     async fn shutdown(&self) -> Result<(), IngestError> {

@@ -137,7 +137,7 @@ impl Store {
     /// # Errors
     /// Says why there is no answer, or only part of one.
     pub async fn search(&self, request: &SearchRequest) -> Result<Vec<TraceMatch>, String> {
-        let response = self.engine.search(&TenantId::single(), request).await;
+        let response = self.engine.search(&TenantId::single().into(), request, &mut |_| {}).await;
         let mut response = response.map_err(|error| error.to_string())?;
         if let Some(reason) = response.partial {
             return Err(format!("partial: {reason}"));

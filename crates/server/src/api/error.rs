@@ -2,7 +2,7 @@ use axum::http::header::RETRY_AFTER;
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use vivace_base::{ErrorKind, Retry};
-use vivace_model::{InvalidTenant, TenantId};
+use vivace_model::{InvalidTenant, Tenants};
 use vivace_query::QueryError;
 
 use crate::state::App;
@@ -54,13 +54,9 @@ impl IntoResponse for ApiError {
     }
 }
 
-/// The tenant whose data is asked for.
-pub(super) fn tenant_of(app: &App, headers: &HeaderMap) -> Result<TenantId, ApiError> {
-    let several = headers.get(tenant::HEADER).is_some_and(|value| value.as_bytes().contains(&b'|'));
-    if app.config.multitenancy && several {
-        return Err(ApiError::bad("a query over several tenants is not supported yet: name one tenant"));
-    }
-    Ok(tenant::of(headers, app.config.multitenancy)?)
+/// The tenants whose data is asked for.
+pub(super) fn tenants_of(app: &App, headers: &HeaderMap) -> Result<Tenants, ApiError> {
+    Ok(tenant::asked(headers, app.config.multitenancy)?)
 }
 
 /// What answers questions; an error while the server starts.

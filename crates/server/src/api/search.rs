@@ -7,7 +7,7 @@ use vivace_model::TimeRange;
 use vivace_query::SearchRequest;
 use vivace_traceql::parse_validated;
 
-use super::error::{ApiError, backend, mark_partial, tenant_of};
+use super::error::{ApiError, backend, mark_partial, tenants_of};
 use super::json;
 use super::params::Params;
 use crate::config::Config;
@@ -20,9 +20,9 @@ pub(super) async fn search(
     headers: HeaderMap,
     RawQuery(query): RawQuery,
 ) -> Result<Response, ApiError> {
-    let tenant = tenant_of(&app, &headers)?;
+    let tenants = tenants_of(&app, &headers)?;
     let request = request(&app.config, &Params::parse(query.as_deref()))?;
-    let found = backend(&app)?.search(&tenant, &request).await?;
+    let found = backend(&app)?.search(&tenants, &request, &mut |_| {}).await?;
     let partial = found.partial.clone();
     let mut response = json::search(found);
     mark_partial(&mut response, partial.as_deref());

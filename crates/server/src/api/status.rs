@@ -7,7 +7,7 @@ use vivace_model::TimeRange;
 use vivace_query::TagValuesRequest;
 use vivace_traceql::{Attribute, Scope};
 
-use super::error::{ApiError, backend, tenant_of};
+use super::error::{ApiError, backend, tenants_of};
 use crate::state::{App, Phase};
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -68,11 +68,11 @@ pub(super) async fn overview(State(app): State<App>) -> String {
 
 /// Names of the services that have spans: a JSON array for who asks for JSON, as Kiali does, or one a line.
 pub(super) async fn services(State(app): State<App>, headers: HeaderMap) -> Result<Response, ApiError> {
-    let tenant = tenant_of(&app, &headers)?;
+    let tenants = tenants_of(&app, &headers)?;
     let attribute =
         Attribute::Named { scope: Scope::Resource, name: "service.name".to_owned(), parent: false };
     let request = TagValuesRequest { attribute, filter: None, range: TimeRange::ALL, limit: 0 };
-    let found = backend(&app)?.tag_values(&tenant, &request).await?;
+    let found = backend(&app)?.tag_values(&tenants, &request, &mut |_| {}).await?;
     let names: Vec<String> = found.values.into_iter().map(|value| value.text).collect();
     let accepted = headers.get(ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
     if accepted.contains("application/json") {

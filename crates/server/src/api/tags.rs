@@ -6,7 +6,7 @@ use vivace_query::{
 };
 use vivace_traceql::{Attribute, Intrinsic, Scope, parse_attribute, parse_tag_filter};
 
-use super::error::{ApiError, backend, mark_partial, tenant_of};
+use super::error::{ApiError, backend, mark_partial, tenants_of};
 use super::json;
 use super::params::Params;
 use crate::state::App;
@@ -68,7 +68,7 @@ impl Asked {
 }
 
 async fn names(app: &App, headers: &HeaderMap, params: &Params, asked: Asked) -> Result<TagNames, ApiError> {
-    let tenant = tenant_of(app, headers)?;
+    let tenants = tenants_of(app, headers)?;
     let scope = match asked {
         Asked::All => None,
         Asked::Scope(scope) => Some(scope),
@@ -80,7 +80,7 @@ async fn names(app: &App, headers: &HeaderMap, params: &Params, asked: Asked) ->
         range: params.range()?,
         limit: params.number("limit")?.unwrap_or_default() as usize,
     };
-    Ok(backend(app)?.tag_names(&tenant, &request).await?)
+    Ok(backend(app)?.tag_names(&tenants, &request, &mut |_| {}).await?)
 }
 
 /// `GET /api/search/tag/{tagName}/values`: an attribute of any scope, or an intrinsic, by its bare name.
@@ -132,12 +132,12 @@ async fn values(
     attribute: Attribute,
     filtered: bool,
 ) -> Result<TagValues, ApiError> {
-    let tenant = tenant_of(app, headers)?;
+    let tenants = tenants_of(app, headers)?;
     let request = TagValuesRequest {
         attribute,
         filter: params.get("q").filter(|_| filtered).and_then(parse_tag_filter),
         range: params.range()?,
         limit: params.number("limit")?.unwrap_or_default() as usize,
     };
-    Ok(backend(app)?.tag_values(&tenant, &request).await?)
+    Ok(backend(app)?.tag_values(&tenants, &request, &mut |_| {}).await?)
 }

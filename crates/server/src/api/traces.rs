@@ -8,7 +8,7 @@ use futures::stream;
 use vivace_model::TraceId;
 use vivace_query::TraceResponse;
 
-use super::error::{ApiError, backend, mark_partial, tenant_of};
+use super::error::{ApiError, backend, mark_partial, tenants_of};
 use super::json::{self, TraceJson};
 use super::params::Params;
 use crate::state::App;
@@ -63,10 +63,10 @@ async fn find(
     id: &str,
     query: Option<&str>,
 ) -> Result<TraceResponse, ApiError> {
-    let tenant = tenant_of(app, headers)?;
+    let tenants = tenants_of(app, headers)?;
     let id: TraceId = id.parse().map_err(|error| ApiError::bad(format!("{error}")))?;
     check_times(&Params::parse(query))?;
-    Ok(backend(app)?.trace(&tenant, id).await?)
+    Ok(backend(app)?.trace(&tenants, id).await?)
 }
 
 /// The times only help to find the trace; here they are checked and not needed.

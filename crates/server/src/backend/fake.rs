@@ -6,10 +6,10 @@ use async_trait::async_trait;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use vivace_base::{ByteSize, Holder, MemoryBudget, SystemClock};
 use vivace_ingest::{Accepted, IngestError, IngestStats};
-use vivace_model::{TenantId, Trace, TraceId};
+use vivace_model::{TenantId, Tenants, Trace, TraceId};
 use vivace_query::{
-    QueryError, SearchRequest, SearchResponse, TagNames, TagNamesRequest, TagValues, TagValuesRequest,
-    TraceResponse,
+    MetricsRequest, MetricsResponse, Progress, QueryError, SearchRequest, SearchResponse, TagNames,
+    TagNamesRequest, TagValues, TagValuesRequest, TraceResponse,
 };
 use vivace_storage::WalStats;
 
@@ -27,6 +27,10 @@ pub(crate) struct FakeBackend {
     pub(crate) accepted: Accepted,
     /// The answer to a search.
     pub(crate) found: SearchResponse,
+    /// The metrics asked for.
+    pub(crate) measured: Mutex<Vec<MetricsRequest>>,
+    /// The answer to a metrics query.
+    pub(crate) series: MetricsResponse,
     /// The one trace there is.
     pub(crate) trace: Option<Trace>,
     pub(crate) names: TagNames,
@@ -76,23 +80,53 @@ impl Backend for FakeBackend {
         Ok(self.accepted.clone())
     }
 
-    async fn search(&self, _: &TenantId, request: &SearchRequest) -> Result<SearchResponse, QueryError> {
+    async fn search(
+        &self,
+        _: &Tenants,
+        request: &SearchRequest,
+        progress: Progress<'_, SearchResponse>,
+    ) -> Result<SearchResponse, QueryError> {
         self.admit()?;
         self.searched.lock().unwrap().push(request.clone());
+        progress(&|| self.found.clone());
         Ok(self.found.clone())
     }
 
-    async fn trace(&self, _: &TenantId, id: TraceId) -> Result<TraceResponse, QueryError> {
+    async fn metrics(
+        &self,
+        _: &Tenants,
+        request: &MetricsRequest,
+        progress: Progress<'_, MetricsResponse>,
+    ) -> Result<MetricsResponse, QueryError> {
+        self.admit()?;
+        self.measured.lock().unwrap().push(request.clone());
+        progress(&|| MetricsResponse { metrics: self.series.metrics, ..MetricsResponse::default() });
+        Ok(self.series.clone())
+    }
+
+    async fn trace(&self, _: &Tenants, id: TraceId) -> Result<TraceResponse, QueryError> {
         self.admit()?;
         let trace = self.trace.clone().filter(|trace| trace.id() == id);
         Ok(TraceResponse { trace, partial: None })
     }
 
-    async fn tag_names(&self, _: &TenantId, _: &TagNamesRequest) -> Result<TagNames, QueryError> {
+    async fn tag_names(
+        &self,
+        _: &Tenants,
+        _: &TagNamesRequest,
+        progress: Progress<'_, TagNames>,
+    ) -> Result<TagNames, QueryError> {
+        progress(&|| self.names.clone());
         Ok(self.names.clone())
     }
 
-    async fn tag_values(&self, _: &TenantId, _: &TagValuesRequest) -> Result<TagValues, QueryError> {
+    async fn tag_values(
+        &self,
+        _: &Tenants,
+        _: &TagValuesRequest,
+        progress: Progress<'_, TagValues>,
+    ) -> Result<TagValues, QueryError> {
+        progress(&|| self.values.clone());
         Ok(self.values.clone())
     }
 
