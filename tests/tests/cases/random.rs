@@ -1,12 +1,10 @@
 //! Random queries over random traces.
 
-use vivace_e2e::cases::{Store, Way, unbounded};
+use vivace_e2e::cases::{Store, Way, differs, unbounded};
 use vivace_e2e::oracle;
 use vivace_model::{Span, TimeRange};
 use vivace_query::SearchRequest;
 use vivace_testkit::{BASE_TIME, SeededRandomness, TraceGenerator, seeds};
-
-use crate::differs;
 
 const SEEDS: u64 = 3;
 const QUERIES_PER_SEED: usize = 70;
