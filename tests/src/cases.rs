@@ -17,7 +17,7 @@ use vivace_model::Span;
 pub use expected::{ExpectedSet, ExpectedTraces, differs};
 pub use question::{Ask, Question, aligned, unbounded};
 pub use rules::{Rule, named_in, rules};
-pub use series::{ExpectedSeries, difference_from_expected, differs_in_series};
+pub use series::{ExpectedAnswer, ExpectedSeries, differs_in_series};
 pub use stores::{Store, Way};
 
 /// One file: spans and what queries find in them.

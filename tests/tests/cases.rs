@@ -2,6 +2,10 @@
 //! over all spans in the head, in one block, and split mid-trace over two blocks and the head. And random queries over
 //! random traces, all ways but the first.
 
+#[path = "cases/grammar.rs"]
+mod grammar;
+#[path = "cases/limits.rs"]
+mod limits;
 #[path = "cases/random.rs"]
 mod random;
 
@@ -10,8 +14,7 @@ use std::fmt::Write;
 use std::path::PathBuf;
 
 use vivace_e2e::cases::{
-    Ask, Case, Question, Store, Way, aligned, difference_from_expected, differs, differs_in_series, folder,
-    named_in, rules, unbounded,
+    Ask, Case, Question, Store, Way, aligned, differs, differs_in_series, folder, named_in, rules, unbounded,
 };
 use vivace_e2e::oracle;
 use vivace_model::Span;
@@ -53,6 +56,15 @@ cases! {
     pipelines
     aggregates
     grouping
+    hints
+    metrics_counts
+    metrics_values
+    metrics_quantiles
+    metrics_histograms
+    metrics_groups
+    metrics_compare
+    metrics_second_stages
+    metrics_arithmetic
 }
 
 fn files() -> BTreeSet<String> {
@@ -101,12 +113,11 @@ async fn failures_of(question: &Question, spans: &[Span], stores: &[Store]) -> V
         }
         Ask::Metrics(request, expected) => {
             let by_rule = oracle::metrics(spans, request);
-            note("naive evaluator", difference_from_expected(expected, &by_rule));
+            note("naive evaluator", expected.difference(&by_rule));
             for store in stores {
                 let failure = match store.metrics(request).await {
                     Err(reason) => Some(reason),
-                    Ok(found) => difference_from_expected(expected, &found)
-                        .or_else(|| differs_in_series(&by_rule, &found)),
+                    Ok(found) => expected.difference(&found).or_else(|| differs_in_series(&by_rule, &found)),
                 };
                 note(&format!("{:?}", store.way()), failure);
             }

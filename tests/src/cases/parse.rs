@@ -8,7 +8,7 @@ use vivace_testkit::BASE_TIME;
 use super::question::{Ask, Question, aligned, unbounded};
 use super::span;
 use super::words::Words;
-use super::{Case, ExpectedSeries, ExpectedSet, ExpectedTraces};
+use super::{Case, ExpectedAnswer, ExpectedSeries, ExpectedSet, ExpectedTraces};
 use crate::oracle::sort_attributes;
 
 /// Reads a file, whose name is for error messages.
@@ -134,11 +134,14 @@ impl QuestionDraft {
             };
             words.end()?;
         }
-        let mut expected = Vec::new();
+        let mut expected = ExpectedAnswer::default();
         for (word, rest) in &self.answer {
+            let series = || series(rest).map_err(|reason| format!("{reason}: {rest}"));
             match word.as_str() {
                 "nothing" => {}
-                "series" => expected.push(series(rest).map_err(|reason| format!("{reason}: {rest}"))?),
+                "series" => expected.series.push(series()?),
+                "has" => expected.has.push(series()?),
+                "lacks" => expected.lacks.push(series()?.labels),
                 _ => return Err(format!("unknown word {word}")),
             }
         }

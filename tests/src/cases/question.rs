@@ -4,7 +4,7 @@ use vivace_model::TimeRange;
 use vivace_query::{MetricsRequest, MetricsWindow, SearchRequest};
 use vivace_testkit::BASE_TIME;
 
-use super::{ExpectedSeries, ExpectedTraces};
+use super::{ExpectedAnswer, ExpectedTraces};
 
 /// A query and its answer.
 #[derive(Debug)]
@@ -22,8 +22,8 @@ pub struct Question {
 pub enum Ask {
     /// A search, and the traces it finds.
     Search(SearchRequest, ExpectedTraces),
-    /// A metrics query, and its series in order.
-    Metrics(MetricsRequest, Vec<ExpectedSeries>),
+    /// A metrics query, and its series.
+    Metrics(MetricsRequest, ExpectedAnswer),
     /// A search that is refused with an error that contains this text.
     RefusedSearch(String),
     /// A metrics query that is refused with an error that contains this text.

@@ -18,6 +18,17 @@ pub struct ExpectedSeries {
     pub samples: Vec<Sample>,
 }
 
+/// What a metrics query yields.
+#[derive(Debug, Clone, Default)]
+pub struct ExpectedAnswer {
+    /// All series in order.
+    pub series: Vec<ExpectedSeries>,
+    /// Series that are among others; with these or the next `series` says nothing.
+    pub has: Vec<ExpectedSeries>,
+    /// Labels of series that are not there.
+    pub lacks: Vec<Vec<(String, Value)>>,
+}
+
 /// Whether two floats are the same but for rounding. Of numbers that count spans it forgives nothing.
 pub(super) fn close(left: f64, right: f64) -> bool {
     within(left, right, RELATIVE)
@@ -27,19 +38,28 @@ fn within(left: f64, right: f64, relative: f64) -> bool {
     left == right || (left - right).abs() <= relative * left.abs().max(right.abs())
 }
 
-/// How series differ from those written by hand; [`None`] when they do not. Exemplars are not compared.
-pub fn difference_from_expected(expected: &[ExpectedSeries], found: &[Series]) -> Option<String> {
-    let expected: Vec<Series> = expected
-        .iter()
-        .map(|series| Series {
-            labels: series.labels.clone(),
-            samples: series.samples.clone(),
-            exemplars: Vec::new(),
-        })
-        .collect();
-    let mut found = found.to_vec();
-    found.iter_mut().for_each(|series| crate::oracle::sort_attributes(&mut series.labels));
-    differs_in_series(&expected, &found)
+impl ExpectedAnswer {
+    /// How series differ from those written by hand; [`None`] when they do not. Exemplars are not compared.
+    pub fn difference(&self, found: &[Series]) -> Option<String> {
+        let mut found = found.to_vec();
+        found.iter_mut().for_each(|series| crate::oracle::sort_attributes(&mut series.labels));
+        if self.has.is_empty() && self.lacks.is_empty() {
+            let expected: Vec<Series> = self.series.iter().map(ExpectedSeries::series).collect();
+            return differs_in_series(&expected, &found);
+        }
+        let missing = self.has.iter().find_map(|expected| {
+            let one: Vec<Series> = found.iter().filter(|s| s.labels == expected.labels).cloned().collect();
+            differs_in_series(&[expected.series()], &one)
+        });
+        let there = self.lacks.iter().find(|labels| found.iter().any(|series| series.labels == **labels));
+        missing.or_else(|| there.map(|labels| format!("{labels:?} must not be there")))
+    }
+}
+
+impl ExpectedSeries {
+    fn series(&self) -> Series {
+        Series { labels: self.labels.clone(), samples: self.samples.clone(), exemplars: Vec::new() }
+    }
 }
 
 /// How the engine's series differ from the naive ones; [`None`] when they do not. Exemplars are not compared.

@@ -164,12 +164,21 @@ impl Store {
     /// # Errors
     /// Says why there is no answer, or only part of one.
     pub async fn metrics(&self, request: &MetricsRequest) -> Result<Vec<Series>, String> {
+        let mut series = self.metrics_with_exemplars(request).await?;
+        series.iter_mut().for_each(|series| series.exemplars.clear());
+        Ok(series)
+    }
+
+    /// The series the engine makes.
+    ///
+    /// # Errors
+    /// Says why there is no answer, or only part of one.
+    pub async fn metrics_with_exemplars(&self, request: &MetricsRequest) -> Result<Vec<Series>, String> {
         let response = self.engine.metrics(&TenantId::single().into(), request, &mut |_| {}).await;
-        let mut response = response.map_err(|error| error.to_string())?;
-        if let Some(reason) = response.partial {
-            return Err(format!("partial: {reason}"));
+        let response = response.map_err(|error| error.to_string())?;
+        match response.partial {
+            Some(reason) => Err(format!("partial: {reason}")),
+            None => Ok(response.series),
         }
-        response.series.iter_mut().for_each(|series| series.exemplars.clear());
-        Ok(response.series)
     }
 }
