@@ -97,7 +97,11 @@ impl Queries {
             _ => format!("{} | {}{}", self.plain_pipeline(), self.function(), self.second_stages()),
         };
         if self.random.chance(20) {
-            text.push_str(self.pick(&[" with(extrapolate=true)", " with(sample=true)", " with(exemplars=5)"]));
+            text.push_str(self.pick(&[
+                " with(extrapolate=true)",
+                " with(sample=true)",
+                " with(exemplars=5)",
+            ]));
         }
         let mut request = aligned(&text).unwrap_or_else(|reason| panic!("{text}: {reason}"));
         request.window = self.window();
@@ -190,8 +194,7 @@ impl Queries {
 
     /// Any pipeline of a search.
     fn pipeline(&self) -> String {
-        let first = if self.random.chance(20) { self.wrapped() } else { self.spanset(MAX_DEPTH) };
-        self.with_stages(first)
+        if self.random.chance(20) { self.wrapped() } else { self.with_stages(self.spanset(MAX_DEPTH)) }
     }
 
     /// A pipeline that metrics may follow.
@@ -216,7 +219,7 @@ impl Queries {
         text
     }
 
-    /// Pipelines in brackets as operands; those of structural operators yield one span set.
+    /// Pipelines in brackets as operands, which no stage may follow; those of structural operators yield one span set.
     fn wrapped(&self) -> String {
         let operand = |end: &str| {
             let stages = self.with_stages(format!("{} | {}", self.filter(), self.scalar_filter()));
@@ -253,7 +256,9 @@ impl Queries {
     fn aggregated(&self) -> String {
         let field = self.measured();
         match self.random.below(4) {
-            0 => format!("{field} {} {}", self.pick(&["+", "-", "*", "/", "%"]), self.pick(&["2", "0.5", "3"])),
+            0 => {
+                format!("{field} {} {}", self.pick(&["+", "-", "*", "/", "%"]), self.pick(&["2", "0.5", "3"]))
+            }
             _ => field,
         }
     }

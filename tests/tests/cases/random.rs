@@ -53,7 +53,10 @@ async fn random_queries_find_the_same_in_every_way() {
         let count = failures.len();
         assert!(failures.is_empty(), "seed {seed}, {count} queries fail:\n{}", failures.join("\n"));
         // Queries that find nothing test little.
-        assert!(found * 4 > SEARCHES_PER_SEED, "only {found} of {SEARCHES_PER_SEED} searches found something");
+        assert!(
+            found * 4 > SEARCHES_PER_SEED,
+            "only {found} of {SEARCHES_PER_SEED} searches found something"
+        );
         assert!(measured * 4 > METRICS_PER_SEED, "only {measured} of {METRICS_PER_SEED} queries have series");
     }
 }
