@@ -139,7 +139,7 @@ async fn what_is_no_parameter_is_a_tag() {
     let asked: Vec<String> =
         backend.searched.lock().unwrap().iter().map(|request| request.query.to_string()).collect();
     let tags = r#"{ name =~ "(?i).*a.*" } && { status = ok }"#;
-    assert_eq!(asked, [tags, tags, "{ }", "{ }"]);
+    assert_eq!(asked, [tags, tags, "{ true }", "{ true }"]);
 }
 
 #[tokio::test]
