@@ -1,7 +1,6 @@
 use axum::extract::{RawQuery, State};
 use axum::http::HeaderMap;
 use axum::response::Response;
-use vivace_base::Clock as _;
 
 use super::error::{ApiError, backend, mark_partial, tenants_of};
 use super::json;

@@ -1,12 +1,12 @@
 use axum::extract::{Path, RawQuery, State};
 use axum::http::HeaderMap;
 use axum::response::Response;
-use vivace_base::Clock as _;
 use vivace_query::{TagNames, TagScope, TagValues, TagValuesRequest};
 
+use super::accept::Format;
 use super::error::{ApiError, backend, mark_partial, tenants_of};
-use super::json;
 use super::params::Params;
+use super::{json, no_such_page};
 use crate::ask::{Answer, TagNamesQuestion, TagValuesQuestion};
 use crate::state::App;
 
@@ -62,13 +62,17 @@ async fn names(app: &App, headers: &HeaderMap, question: &TagNamesQuestion) -> R
     }
 }
 
+/// How the paths of tag values end; what is before is the name, slashes included.
+const VALUES: &str = "/values";
+
 /// `GET /api/search/tag/{tagName}/values`: an attribute of any scope, or an intrinsic, by its bare name.
 pub(super) async fn values_v1(
     State(app): State<App>,
     headers: HeaderMap,
-    Path(name): Path<String>,
+    Path(path): Path<String>,
     RawQuery(query): RawQuery,
 ) -> Result<Response, ApiError> {
+    let Some(name) = path.strip_suffix(VALUES) else { return Ok(no_such_page()) };
     let question = values_question(name, query.as_deref())?;
     let found = match question.request_v1(app.clock.now())? {
         Answer::Known(values) => values,
@@ -83,21 +87,25 @@ pub(super) async fn values_v1(
 pub(super) async fn values_v2(
     State(app): State<App>,
     headers: HeaderMap,
-    Path(name): Path<String>,
+    Path(path): Path<String>,
     RawQuery(query): RawQuery,
 ) -> Result<Response, ApiError> {
+    let Some(name) = path.strip_suffix(VALUES) else { return Ok(no_such_page()) };
     let question = values_question(name, query.as_deref())?;
     let found = values(&app, &headers, &question.request_v2(app.clock.now())?).await?;
-    let mut response = json::tag_values_v2(&found);
+    let mut response = match Format::asked(&headers) {
+        Format::Llm => json::tag_values_llm(&found),
+        Format::Json | Format::Protobuf => json::tag_values_v2(&found),
+    };
     mark_partial(&mut response, found.partial.as_deref());
     Ok(response)
 }
 
-fn values_question(name: String, query: Option<&str>) -> Result<TagValuesQuestion, ApiError> {
+fn values_question(name: &str, query: Option<&str>) -> Result<TagValuesQuestion, ApiError> {
     let params = Params::parse(query);
     check_stale(&params)?;
     let limit = params.number("limit")?.unwrap_or_default();
-    Ok(TagValuesQuestion { name, query: params.text("q"), when: params.when()?, limit })
+    Ok(TagValuesQuestion { name: name.to_owned(), query: params.text("q"), when: params.when()?, limit })
 }
 
 async fn values(app: &App, headers: &HeaderMap, request: &TagValuesRequest) -> Result<TagValues, ApiError> {
