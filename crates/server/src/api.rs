@@ -14,8 +14,8 @@ use tower_http::compression::CompressionLayer;
 use tower_http::compression::predicate::{NotForContentType, Predicate, SizeAbove};
 
 use crate::metrics::observe;
-use crate::otlp;
 use crate::state::App;
+use crate::{grpc, otlp};
 
 mod error;
 mod json;
@@ -24,6 +24,9 @@ mod search;
 mod status;
 mod tags;
 mod traces;
+
+pub(crate) use error::{PARTIAL_HEADER, partial_reason};
+pub(crate) use json::{NO_ROOT, complete};
 
 /// Smaller answers are sent as they are.
 const COMPRESS_FROM: u64 = 1024;
@@ -51,12 +54,13 @@ pub(crate) fn router(app: &App) -> Router {
         .with_state(App::clone(app));
     let worthwhile = SizeAbove::new(COMPRESS_FROM).and(NotForContentType::GRPC);
     let compressed = routes.layer(CompressionLayer::new().compress_when(worthwhile));
-    guarded(observe(compressed, app))
+    guarded(observe(compressed, app).merge(grpc::routes(app)))
 }
 
-/// Everything on the gRPC port: nothing yet.
+/// Everything on the gRPC port.
 pub(crate) fn grpc_router(app: &App) -> Router {
-    guarded(observe(Router::new().fallback(otlp::unimplemented), app))
+    let unknown = Router::new().fallback(otlp::unimplemented);
+    guarded(observe(unknown, app).merge(grpc::routes(app)))
 }
 
 /// Keeps a panic inside its request.
@@ -65,10 +69,15 @@ pub(crate) fn guarded(router: Router) -> Router {
 }
 
 fn panicked(panic: Box<dyn Any + Send + 'static>) -> Response {
+    (StatusCode::INTERNAL_SERVER_ERROR, panic_text(panic.as_ref())).into_response()
+}
+
+/// Logs a panic; returns what its client is told.
+pub(crate) fn panic_text(panic: &(dyn Any + Send)) -> &'static str {
     let text = panic.downcast_ref::<String>().map(String::as_str);
     let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no message");
     tracing::error!(panic = text, "a request failed by a defect of ours");
-    (StatusCode::INTERNAL_SERVER_ERROR, "internal error; the server's log says more").into_response()
+    "internal error; the server's log says more"
 }
 
 async fn not_found(request: Request) -> Response<Body> {

@@ -6,7 +6,7 @@
 
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
-use vivace_query::{SearchResponse, TagNames, TagScope, TagValueKind, TagValues};
+use vivace_query::{SearchResponse, TagNames, TagValues};
 
 mod chunks;
 mod search;
@@ -14,6 +14,7 @@ mod trace;
 mod value;
 mod writer;
 
+pub(crate) use search::{NO_ROOT, complete};
 pub(super) use trace::TraceJson;
 
 use chunks::Chunks;
@@ -47,7 +48,7 @@ pub(super) fn tag_names_v2(found: &TagNames) -> Response {
     respond(|root| {
         root.array("scopes", &scopes, |(scope, names), out| {
             let mut object = Object::open(out);
-            object.string("name", scope_name(**scope));
+            object.string("name", scope.name());
             object.array("tags", names, |name, out| writer::string(out, name));
             object.close();
         });
@@ -71,7 +72,7 @@ pub(super) fn tag_values_v2(found: &TagValues) -> Response {
     respond(|root| {
         root.array("tagValues", &found.values, |value, out| {
             let mut object = Object::open(out);
-            object.string("type", kind_name(value.kind));
+            object.string("type", value.kind.name());
             object.string("value", &value.text);
             object.close();
         });
@@ -89,28 +90,6 @@ fn respond(fill: impl FnOnce(&mut Object<'_>)) -> Response {
 
 fn metadata(root: &mut Object<'_>, inspected_bytes: u64) {
     root.object("metrics", |metrics| metrics.u64("inspectedBytes", inspected_bytes));
-}
-
-fn scope_name(scope: TagScope) -> &'static str {
-    match scope {
-        TagScope::Resource => "resource",
-        TagScope::Span => "span",
-        TagScope::Event => "event",
-        TagScope::Link => "link",
-        TagScope::Instrumentation => "instrumentation",
-        TagScope::Intrinsic => "intrinsic",
-    }
-}
-
-fn kind_name(kind: TagValueKind) -> &'static str {
-    match kind {
-        TagValueKind::String => "string",
-        TagValueKind::Int => "int",
-        TagValueKind::Float => "float",
-        TagValueKind::Bool => "bool",
-        TagValueKind::Duration => "duration",
-        TagValueKind::Keyword => "keyword",
-    }
 }
 
 #[cfg(test)]
