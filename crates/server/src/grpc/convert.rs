@@ -111,4 +111,6 @@ fn text_len(text: &String) -> usize {
 }
 
 #[cfg(test)]
+pub(super) mod samples;
+#[cfg(test)]
 mod tests;

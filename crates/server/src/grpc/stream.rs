@@ -177,3 +177,6 @@ impl Question for TagValuesRequest {
         backend.tag_values(tenants, self, progress).await
     }
 }
+
+#[cfg(test)]
+mod tests;
