@@ -6,7 +6,7 @@ mod duration;
 mod literal;
 
 pub(crate) use attribute::is_plain_name;
-pub use duration::format_duration;
+pub use duration::{format_duration, parse_duration};
 
 use crate::ast::{Intrinsic, Scope};
 use crate::token::{Token, TokenKind};

@@ -18,6 +18,6 @@ pub use ast::{
 };
 pub use error::{ErrorStage, TraceqlError};
 pub use lenient::parse_tag_filter;
-pub use lexer::format_duration;
+pub use lexer::{format_duration, parse_duration};
 pub use parser::{MAX_DEPTH, MAX_NESTING, MAX_TEXT, parse, parse_attribute, parse_validated};
 pub use pattern::compile_pattern;

@@ -127,12 +127,29 @@ async fn search_hands_on_what_was_asked() {
     assert_eq!((asked[1].limit, asked[1].spans_per_span_set), (20, 3));
 }
 
+/// Without query, tags and times, as Grafana once asked.
+#[tokio::test]
+async fn what_is_no_parameter_is_a_tag() {
+    let (app, backend) = app(finding(vec![]), |_| {});
+    for query in
+        ["name=a&status=ok&limit=3", "tags=name%3Da%20status%3Dok", "start=1&end=2&name=a", "q=%7B%7D&name=a"]
+    {
+        assert_eq!(ask_with(&app, &format!("/api/search?{query}"), &[]).await.status, StatusCode::OK);
+    }
+    let asked: Vec<String> =
+        backend.searched.lock().unwrap().iter().map(|request| request.query.to_string()).collect();
+    let tags = r#"{ name =~ "(?i).*a.*" } && { status = ok }"#;
+    assert_eq!(asked, [tags, tags, "{ true }", "{ true }"]);
+}
+
 #[tokio::test]
 async fn wrong_searches_are_refused_with_the_reason() {
     let cases = [
         ("q={}&tags=a%3Db", "can't specify tags and q"),
-        ("tags=a%3Db", "not supported yet"),
-        ("service.name=x", "unknown parameter `service.name`"),
+        ("tags=a%3D%3Db", "invalid tags: unexpected '=' at pos 3"),
+        ("tags=a%3Db%20a%3Dc", "invalid tags: tag a has been set twice"),
+        ("since=5", "invalid since"),
+        ("q=(%7B%7D%7Crate())%2B(%7B%7D%7Crate())", "math expressions not supported"),
         ("q=%7B%20.a%20%3D%3D%204%20%7D", "invalid TraceQL query: parse error at line 1, col "),
         ("limit=0", "invalid limit: must be a positive number"),
         ("limit=-1", "invalid limit"),
@@ -344,6 +361,10 @@ async fn tenants_are_needed_only_with_multitenancy() {
     let missing = ask_with(&app, "/api/search", &[]).await;
     assert_eq!((missing.status, missing.text()), (StatusCode::UNAUTHORIZED, "no org id"));
     let several = ask_with(&app, "/api/search", &[("x-scope-orgid", "a|b")]).await;
-    assert_eq!(several.status, StatusCode::BAD_REQUEST);
+    assert_eq!(several.status, StatusCode::OK);
+    for bad in ["a|../b", "a||b", "|", "a|b c"] {
+        let answer = ask_with(&app, "/api/search", &[("x-scope-orgid", bad)]).await;
+        assert!(matches!(answer.status, StatusCode::BAD_REQUEST | StatusCode::UNAUTHORIZED), "{bad}");
+    }
     assert_eq!(ask_with(&app, "/api/search", &[("x-scope-orgid", "a")]).await.status, StatusCode::OK);
 }
