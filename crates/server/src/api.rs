@@ -19,6 +19,7 @@ use crate::{grpc, otlp};
 
 mod error;
 mod json;
+mod messages;
 mod params;
 mod search;
 mod status;

@@ -21,7 +21,7 @@ mod querier;
 mod stream;
 pub(crate) mod tempopb;
 
-pub(crate) use packets::{Packets, whole};
+pub(crate) use packets::{Packet, Packets, whole};
 
 use health::PhaseHealth;
 use querier::Querier;

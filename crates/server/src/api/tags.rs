@@ -6,8 +6,13 @@ use vivace_query::{TagNames, TagScope, TagValues, TagValuesRequest};
 
 use super::error::{ApiError, backend, mark_partial, tenants_of};
 use super::json;
+use super::messages::{self, wants_protobuf};
 use super::params::Params;
 use crate::ask::{Answer, TagNamesQuestion, TagValuesQuestion};
+use crate::grpc::Packet;
+use crate::grpc::tempopb::{
+    SearchTagValuesResponse, SearchTagValuesV2Response, SearchTagsResponse, SearchTagsV2Response,
+};
 use crate::state::App;
 
 /// `GET /api/search/tags` (`reference/tempo.md` 2.4). Intrinsics only when asked for.
@@ -21,9 +26,7 @@ pub(super) async fn names_v1(
     if question.hides_intrinsics() {
         found.scopes.remove(&TagScope::Intrinsic);
     }
-    let mut response = json::tag_names_v1(&found);
-    mark_partial(&mut response, found.partial.as_deref());
-    Ok(response)
+    Ok(answer::<SearchTagsResponse>(&headers, found, json::tag_names_v1))
 }
 
 /// `GET /api/v2/search/tags`
@@ -33,9 +36,15 @@ pub(super) async fn names_v2(
     RawQuery(query): RawQuery,
 ) -> Result<Response, ApiError> {
     let found = names(&app, &headers, &names_question(query.as_deref())?).await?;
-    let mut response = json::tag_names_v2(&found);
-    mark_partial(&mut response, found.partial.as_deref());
-    Ok(response)
+    Ok(answer::<SearchTagsV2Response>(&headers, found, json::tag_names_v2))
+}
+
+/// As `M` or JSON, whichever is accepted.
+fn answer<M: Packet>(headers: &HeaderMap, found: M::Answer, json: fn(&M::Answer) -> Response) -> Response {
+    let partial = M::partial(&found).map(str::to_owned);
+    let mut response = if wants_protobuf(headers) { messages::whole::<M>(found) } else { json(&found) };
+    mark_partial(&mut response, partial.as_deref());
+    response
 }
 
 fn names_question(query: Option<&str>) -> Result<TagNamesQuestion, ApiError> {
@@ -74,9 +83,7 @@ pub(super) async fn values_v1(
         Answer::Known(values) => values,
         Answer::Ask(request) => values(&app, &headers, &request).await?,
     };
-    let mut response = json::tag_values_v1(&found);
-    mark_partial(&mut response, found.partial.as_deref());
-    Ok(response)
+    Ok(answer::<SearchTagValuesResponse>(&headers, found, json::tag_values_v1))
 }
 
 /// `GET /api/v2/search/tag/{tagName}/values`: the name as TraceQL writes it.
@@ -88,9 +95,7 @@ pub(super) async fn values_v2(
 ) -> Result<Response, ApiError> {
     let question = values_question(name, query.as_deref())?;
     let found = values(&app, &headers, &question.request_v2(app.clock.now())?).await?;
-    let mut response = json::tag_values_v2(&found);
-    mark_partial(&mut response, found.partial.as_deref());
-    Ok(response)
+    Ok(answer::<SearchTagValuesV2Response>(&headers, found, json::tag_values_v2))
 }
 
 fn values_question(name: String, query: Option<&str>) -> Result<TagValuesQuestion, ApiError> {

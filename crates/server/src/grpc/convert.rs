@@ -8,7 +8,7 @@ use vivace_ingest::otlp;
 use vivace_model::Value;
 use vivace_query::{Exemplar, MatchedSpan, SearchMetrics, SpanSet, TraceMatch};
 
-use super::packets::{Packet, Parts, Sent};
+use super::packets::{Items, Packet, Sent};
 use super::tempopb;
 use crate::api::{NO_ROOT, complete};
 
@@ -22,10 +22,14 @@ impl Packet for tempopb::SearchResponse {
     type Answer = vivace_query::SearchResponse;
     type Item = tempopb::TraceSearchMetadata;
 
-    fn parts(answer: Self::Answer) -> Parts<Self> {
+    fn partial(answer: &Self::Answer) -> Option<&str> {
+        answer.partial.as_deref()
+    }
+
+    fn parts(answer: Self::Answer) -> (Self, Items<Self::Item>) {
         let frame = Self { traces: Vec::new(), metrics: Some(search_metrics(&answer.metrics)) };
         let hits = answer.traces.into_iter().filter_map(complete).map(hit);
-        Parts { frame, items: Box::new(hits), partial: answer.partial }
+        (frame, Box::new(hits))
     }
 
     fn item_len(item: &Self::Item) -> usize {

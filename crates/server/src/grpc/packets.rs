@@ -21,8 +21,11 @@ pub(crate) trait Packet: Message + Default + Clone + 'static {
     /// An entry of the list.
     type Item: Send + 'static;
 
-    /// An answer taken apart.
-    fn parts(answer: Self::Answer) -> Parts<Self>;
+    /// Why the answer may not be complete; [`None`] when it is.
+    fn partial(answer: &Self::Answer) -> Option<&str>;
+
+    /// An answer as a message without its list, and the list.
+    fn parts(answer: Self::Answer) -> (Self, Items<Self::Item>);
 
     /// Bytes the entry takes in the message.
     fn item_len(item: &Self::Item) -> usize;
@@ -35,13 +38,6 @@ pub(crate) trait Packet: Message + Default + Clone + 'static {
 
     /// Says that the answer may not be complete, where the message has a field for that.
     fn mark_partial(&mut self, _reason: &str) {}
-}
-
-/// An answer as a message without its list, the list, and why it may not be complete.
-pub(crate) struct Parts<M: Packet> {
-    pub(super) frame: M,
-    pub(super) items: Items<M::Item>,
-    pub(super) partial: Option<String>,
 }
 
 /// What has been sent, as hashes. Where two collide, the one entry is not sent before the whole answer is.
@@ -69,30 +65,32 @@ pub(crate) struct Packets<M: Packet> {
 impl<M: Packet> Packets<M> {
     /// All of the answer.
     pub(crate) fn of(answer: M::Answer) -> Self {
-        Self::cut(M::parts(answer), MAX_BYTES)
+        Self::cut(answer, MAX_BYTES)
+    }
+
+    /// What of the answer has not been sent yet. It is made at once, so that nothing else is kept.
+    pub(super) fn fresh(answer: M::Answer, sent: &mut Sent) -> Self {
+        let packets = Self::of(answer);
+        let fresh: Vec<M::Item> = packets.items.filter_map(|item| M::fresh(item, sent)).collect();
+        let items: Items<M::Item> = Box::new(fresh.into_iter());
+        Self { items: items.peekable(), ..packets }
+    }
+
+    fn cut(answer: M::Answer, max_bytes: usize) -> Self {
+        let partial = M::partial(&answer).map(str::to_owned);
+        let (frame, items) = M::parts(answer);
+        Self { frame, items: items.peekable(), partial, max_bytes, done: false }
     }
 
     /// Why the answer may not be complete.
     pub(super) fn partial(&self) -> Option<&str> {
         self.partial.as_deref()
     }
-
-    /// What of the answer has not been sent yet. It is made at once, so that nothing else is kept.
-    pub(super) fn fresh(answer: M::Answer, sent: &mut Sent) -> Self {
-        let Parts { frame, items, partial } = M::parts(answer);
-        let fresh: Vec<M::Item> = items.filter_map(|item| M::fresh(item, sent)).collect();
-        Self::cut(Parts { frame, items: Box::new(fresh.into_iter()), partial }, MAX_BYTES)
-    }
-
-    fn cut(parts: Parts<M>, max_bytes: usize) -> Self {
-        let Parts { frame, items, partial } = parts;
-        Self { frame, items: items.peekable(), partial, max_bytes, done: false }
-    }
 }
 
 /// All of the answer as one message.
 pub(crate) fn whole<M: Packet>(answer: M::Answer) -> M {
-    Packets::cut(M::parts(answer), usize::MAX).next().unwrap_or_default()
+    Packets::cut(answer, usize::MAX).next().unwrap_or_default()
 }
 
 impl<M: Packet> Iterator for Packets<M> {

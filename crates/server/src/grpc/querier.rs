@@ -1,20 +1,23 @@
-//! The seven methods. Requests are checked, and their gaps filled, by the rules of the HTTP API.
+//! The seven methods. Requests are checked, and their gaps filled, as those over HTTP.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tonic::{Request, Response, Status};
-use vivace_base::ErrorKind;
-use vivace_model::{Tenants, TimeRange};
-use vivace_query::{MetricsRequest, MetricsWindow, TagNamesRequest, TagValuesRequest};
-use vivace_traceql::{parse_attribute, parse_validated};
+use vivace_base::UnixNanos;
+use vivace_model::Tenants;
 
 use super::packets::Packet;
-use super::stream::{Answers, Question, answers};
+use super::stream::{Answers, NamesV1, Question, answers};
 use super::tempopb::streaming_querier_server::StreamingQuerier;
 use super::tempopb::{
     QueryInstantRequest, QueryInstantResponse, QueryRangeRequest, QueryRangeResponse, SearchRequest,
     SearchResponse, SearchTagValuesRequest, SearchTagValuesResponse, SearchTagValuesV2Response,
     SearchTagsRequest, SearchTagsResponse, SearchTagsV2Response,
+};
+use crate::ask::{
+    InstantQuestion, InvalidQuestion, MetricsQuestion, SearchQuestion, TagNamesQuestion, TagValuesQuestion,
+    When,
 };
 use crate::otlp::Refusal;
 use crate::state::App;
@@ -33,19 +36,21 @@ impl Querier {
         Self { app: App::clone(app) }
     }
 
-    fn tenants<T>(&self, request: &Request<T>) -> Result<Tenants, Status> {
-        let asked = tenant::asked(request.metadata().as_ref(), self.app.config.multitenancy);
-        Ok(asked.map_err(Refusal::from)?)
+    /// Whose data it is about, what is asked, and when.
+    fn open<T>(&self, request: Request<T>) -> Result<(Tenants, T, UnixNanos), Status> {
+        let tenants = tenant::asked(request.metadata().as_ref(), self.app.config.multitenancy);
+        Ok((tenants.map_err(Refusal::from)?, request.into_inner(), self.app.clock.now()))
     }
 
-    fn answer<M: Packet>(&self, tenants: Tenants, question: impl Question<Answer = M::Answer>) -> Reply<M> {
+    fn answer<M: Packet>(
+        &self,
+        tenants: Tenants,
+        question: Result<impl Question<Answer = M::Answer>, InvalidQuestion>,
+    ) -> Reply<M> {
+        let question = question.map_err(Refusal::from)?;
         let backend = Arc::clone(self.app.backend().ok_or_else(Refusal::starting)?);
         Ok(Response::new(answers(question, tenants, backend, Arc::clone(&self.app.clock))))
     }
-}
-
-fn bad(error: impl ToString) -> Status {
-    Refusal::new(ErrorKind::InvalidInput, error.to_string()).into()
 }
 
 #[tonic::async_trait]
@@ -59,64 +64,105 @@ impl StreamingQuerier for Querier {
     type MetricsQueryInstantStream = Answers<QueryInstantResponse>;
 
     async fn search(&self, request: Request<SearchRequest>) -> Reply<SearchResponse> {
-        let tenants = self.tenants(&request)?;
-        let asked = request.into_inner();
-        let text = if asked.query.is_empty() { "{ }" } else { &asked.query };
-        let question = vivace_query::SearchRequest {
-            query: parse_validated(text).map_err(bad)?,
-            limit: 20,
-            spans_per_span_set: 3,
-            range: TimeRange::ALL,
-            min_duration: None,
-            max_duration: None,
-        };
-        self.answer(tenants, question)
+        let (tenants, asked, now) = self.open(request)?;
+        self.answer(tenants, search(asked).request(&self.app.config, now))
     }
 
     async fn search_tags(&self, request: Request<SearchTagsRequest>) -> Reply<SearchTagsResponse> {
-        let tenants = self.tenants(&request)?;
-        self.answer(tenants, TagNamesRequest { scope: None, filter: None, range: TimeRange::ALL, limit: 0 })
+        let (tenants, asked, now) = self.open(request)?;
+        let question = tag_names(asked);
+        let hides_intrinsics = question.hides_intrinsics();
+        self.answer(tenants, question.request(now).map(|names| NamesV1 { names, hides_intrinsics }))
     }
 
     async fn search_tags_v2(&self, request: Request<SearchTagsRequest>) -> Reply<SearchTagsV2Response> {
-        let tenants = self.tenants(&request)?;
-        self.answer(tenants, TagNamesRequest { scope: None, filter: None, range: TimeRange::ALL, limit: 0 })
+        let (tenants, asked, now) = self.open(request)?;
+        self.answer(tenants, tag_names(asked).request(now))
     }
 
     async fn search_tag_values(
         &self,
         request: Request<SearchTagValuesRequest>,
     ) -> Reply<SearchTagValuesResponse> {
-        let tenants = self.tenants(&request)?;
-        let attribute = parse_attribute(&request.get_ref().tag_name).map_err(bad)?;
-        self.answer(tenants, TagValuesRequest { attribute, filter: None, range: TimeRange::ALL, limit: 0 })
+        let (tenants, asked, now) = self.open(request)?;
+        self.answer(tenants, tag_values(asked).request_v1(now))
     }
 
     async fn search_tag_values_v2(
         &self,
         request: Request<SearchTagValuesRequest>,
     ) -> Reply<SearchTagValuesV2Response> {
-        let tenants = self.tenants(&request)?;
-        let attribute = parse_attribute(&request.get_ref().tag_name).map_err(bad)?;
-        self.answer(tenants, TagValuesRequest { attribute, filter: None, range: TimeRange::ALL, limit: 0 })
+        let (tenants, asked, now) = self.open(request)?;
+        self.answer(tenants, tag_values(asked).request_v2(now))
     }
 
     async fn metrics_query_range(&self, request: Request<QueryRangeRequest>) -> Reply<QueryRangeResponse> {
-        let tenants = self.tenants(&request)?;
-        let asked = request.into_inner();
-        let window = MetricsWindow::aligned(asked.start, asked.end, asked.step);
-        let query = parse_validated(&asked.query).map_err(bad)?;
-        self.answer(tenants, MetricsRequest { query, window, exemplars: 0, max_series: 0 })
+        let (tenants, asked, now) = self.open(request)?;
+        self.answer(tenants, range(asked).request(&self.app.config, now))
     }
 
     async fn metrics_query_instant(
         &self,
         request: Request<QueryInstantRequest>,
     ) -> Reply<QueryInstantResponse> {
-        let tenants = self.tenants(&request)?;
-        let asked = request.into_inner();
-        let window = MetricsWindow::Instant { start: asked.start, end: asked.end };
-        let query = parse_validated(&asked.query).map_err(bad)?;
-        self.answer(tenants, MetricsRequest { query, window, exemplars: 0, max_series: 0 })
+        let (tenants, asked, now) = self.open(request)?;
+        self.answer(tenants, instant(asked).request(&self.app.config, now))
     }
 }
+
+/// Zero is how protobuf says that nothing is said.
+fn given<N: Default + PartialEq>(number: N) -> Option<N> {
+    (number != N::default()).then_some(number)
+}
+
+fn search(asked: SearchRequest) -> SearchQuestion {
+    let millis = |millis: u32| given(millis).map(|millis| Duration::from_millis(millis.into()));
+    SearchQuestion {
+        query: asked.query,
+        tags: asked.tags.into_iter().collect(),
+        min_duration: millis(asked.min_duration_ms),
+        max_duration: millis(asked.max_duration_ms),
+        limit: given(asked.limit),
+        spans_per_span_set: given(asked.spans_per_span_set),
+        when: When::from_seconds(asked.start, asked.end),
+    }
+}
+
+fn tag_names(asked: SearchTagsRequest) -> TagNamesQuestion {
+    TagNamesQuestion {
+        scope: asked.scope,
+        query: asked.query,
+        when: When::from_seconds(asked.start, asked.end),
+        limit: asked.max_tags_per_scope,
+    }
+}
+
+fn tag_values(asked: SearchTagValuesRequest) -> TagValuesQuestion {
+    TagValuesQuestion {
+        name: asked.tag_name,
+        query: asked.query,
+        when: When::from_seconds(asked.start, asked.end),
+        limit: asked.max_tag_values,
+    }
+}
+
+fn range(asked: QueryRangeRequest) -> MetricsQuestion {
+    MetricsQuestion {
+        query: asked.query,
+        when: When { start: given(asked.start), end: given(asked.end), since: None },
+        step: given(asked.step),
+        exemplars: given(asked.exemplars),
+        max_series: asked.max_series,
+    }
+}
+
+fn instant(asked: QueryInstantRequest) -> InstantQuestion {
+    InstantQuestion {
+        query: asked.query,
+        when: When { start: given(asked.start), end: given(asked.end), since: None },
+        max_series: 0,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -16,11 +16,12 @@ use vivace_base::Clock;
 use vivace_model::Tenants;
 use vivace_query::{
     MetricsRequest, MetricsResponse, Progress, QueryError, SearchRequest, SearchResponse, TagNames,
-    TagNamesRequest, TagValues, TagValuesRequest,
+    TagNamesRequest, TagScope, TagValues, TagValuesRequest,
 };
 
 use super::packets::{Packet, Packets, Sent};
 use crate::api::{PARTIAL_HEADER, panic_text, partial_reason};
+use crate::ask::Answer;
 use crate::backend::Backend;
 use crate::otlp::Refusal;
 
@@ -175,6 +176,56 @@ impl Question for TagValuesRequest {
         progress: Progress<'_, TagValues>,
     ) -> Result<TagValues, QueryError> {
         backend.tag_values(tenants, self, progress).await
+    }
+}
+
+#[async_trait]
+impl<Q: Question> Question for Answer<Q, Q::Answer>
+where
+    Q::Answer: Clone + Sync,
+{
+    type Answer = Q::Answer;
+
+    async fn ask(
+        &self,
+        backend: &dyn Backend,
+        tenants: &Tenants,
+        progress: Progress<'_, Q::Answer>,
+    ) -> Result<Q::Answer, QueryError> {
+        match self {
+            Self::Ask(request) => request.ask(backend, tenants, progress).await,
+            Self::Known(answer) => Ok(answer.clone()),
+        }
+    }
+}
+
+/// Names as the first version of the API lists them.
+pub(super) struct NamesV1 {
+    pub(super) names: Answer<TagNamesRequest, TagNames>,
+    pub(super) hides_intrinsics: bool,
+}
+
+impl NamesV1 {
+    fn shown(&self, mut names: TagNames) -> TagNames {
+        if self.hides_intrinsics {
+            names.scopes.remove(&TagScope::Intrinsic);
+        }
+        names
+    }
+}
+
+#[async_trait]
+impl Question for NamesV1 {
+    type Answer = TagNames;
+
+    async fn ask(
+        &self,
+        backend: &dyn Backend,
+        tenants: &Tenants,
+        progress: Progress<'_, TagNames>,
+    ) -> Result<TagNames, QueryError> {
+        let mut shown = |names: &dyn Fn() -> TagNames| progress(&|| self.shown(names()));
+        Ok(self.shown(self.names.ask(backend, tenants, &mut shown).await?))
     }
 }
 

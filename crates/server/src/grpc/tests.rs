@@ -16,14 +16,14 @@ use tonic_reflection::pb::v1::server_reflection_request::MessageRequest;
 use tonic_reflection::pb::v1::server_reflection_response::MessageResponse;
 use tower::ServiceExt;
 use vivace_base::ByteSize;
-use vivace_query::SearchResponse as Found;
+use vivace_query::{SearchResponse as Found, TagScope};
 
 use super::convert::samples;
 use super::tempopb::streaming_querier_client::StreamingQuerierClient;
 use super::tempopb::{
     QueryInstantRequest, QueryRangeRequest, SearchRequest, SearchTagValuesRequest, SearchTagsRequest,
 };
-use super::whole;
+use super::{tempopb, whole};
 use crate::api;
 use crate::backend::fake::{FakeBackend, app, starting};
 use crate::state::App;
@@ -253,4 +253,45 @@ fn clone(request: &axum::http::request::Builder) -> HttpRequest<Body> {
     let mut copy = HttpRequest::post(request.uri_ref().unwrap()).body(Body::empty()).unwrap();
     *copy.headers_mut() = request.headers_ref().unwrap().clone();
     copy
+}
+
+#[tokio::test]
+async fn the_first_version_of_tags_hides_intrinsics_and_knows_two_values() {
+    let mut names = samples::names();
+    names.scopes.insert(TagScope::Intrinsic, vec!["status".to_owned()]);
+    let (app, _) = app(FakeBackend { names, ..full() }, |_| {});
+    let mut client = client(api::grpc_router(&app));
+    let mut tags = async |scope: &str| {
+        let request = SearchTagsRequest { scope: scope.into(), ..SearchTagsRequest::default() };
+        one(client.search_tags(request).await).await.tag_names
+    };
+    assert_eq!(tags("").await, ["a", "b", "c"]);
+    assert_eq!(tags("intrinsic").await, ["a", "b", "c", "status"]);
+    assert!(tags("trace").await.is_empty());
+    let request = SearchTagValuesRequest { tag_name: "status.code".into(), ..Default::default() };
+    assert_eq!(one(client.search_tag_values(request).await).await.tag_values, ["error", "ok", "unset"]);
+    let request = SearchTagsRequest { scope: "x".into(), ..SearchTagsRequest::default() };
+    let refused = client.search_tags(request).await.unwrap_err();
+    assert_eq!((refused.code(), refused.message()), (Code::InvalidArgument, "invalid scope: x"));
+}
+
+#[tokio::test]
+async fn http_answers_protobuf_to_who_accepts_it() {
+    let (app, _) = app(full(), |_| {});
+    let get = async |path: &str| {
+        let request = HttpRequest::get(path).header("accept", "application/protobuf").body(Body::empty());
+        let response = api::router(&app).oneshot(request.unwrap()).await.unwrap();
+        assert_eq!(response.headers()["content-type"], "application/protobuf", "{path}");
+        response.into_body().collect().await.unwrap().to_bytes().to_vec()
+    };
+    let search: tempopb::SearchResponse = whole(samples::search());
+    assert_eq!(get("/api/search").await, search.encode_to_vec());
+    let tags: tempopb::SearchTagsResponse = whole(samples::names());
+    assert_eq!(get("/api/search/tags").await, tags.encode_to_vec());
+    let tags: tempopb::SearchTagsV2Response = whole(samples::names());
+    assert_eq!(get("/api/v2/search/tags").await, tags.encode_to_vec());
+    let values: tempopb::SearchTagValuesResponse = whole(samples::values());
+    assert_eq!(get("/api/search/tag/a/values").await, values.encode_to_vec());
+    let values: tempopb::SearchTagValuesV2Response = whole(samples::values());
+    assert_eq!(get("/api/v2/search/tag/.a/values").await, values.encode_to_vec());
 }

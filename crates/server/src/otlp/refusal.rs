@@ -9,6 +9,7 @@ use vivace_ingest::IngestError;
 use vivace_model::InvalidTenant;
 use vivace_query::QueryError;
 
+use crate::ask::InvalidQuestion;
 use crate::codes;
 
 /// Why a request was not taken, in the terms of both protocols.
@@ -70,6 +71,12 @@ impl From<IngestError> for Refusal {
 
 impl From<QueryError> for Refusal {
     fn from(error: QueryError) -> Self {
+        Self::new(error.kind(), error.to_string())
+    }
+}
+
+impl From<InvalidQuestion> for Refusal {
+    fn from(error: InvalidQuestion) -> Self {
         Self::new(error.kind(), error.to_string())
     }
 }

@@ -3,16 +3,20 @@ use prost::encoding::message;
 use vivace_query::{MetricsResponse, Series};
 
 use super::{LIST, exemplar, key_values, search_metrics};
-use crate::grpc::packets::{Packet, Parts, Sent};
+use crate::grpc::packets::{Items, Packet, Sent};
 use crate::grpc::tempopb;
 
 impl Packet for tempopb::QueryRangeResponse {
     type Answer = MetricsResponse;
     type Item = tempopb::TimeSeries;
 
-    fn parts(answer: Self::Answer) -> Parts<Self> {
+    fn partial(answer: &Self::Answer) -> Option<&str> {
+        answer.partial.as_deref()
+    }
+
+    fn parts(answer: Self::Answer) -> (Self, Items<Self::Item>) {
         let frame = Self { metrics: Some(search_metrics(&answer.metrics)), ..Self::default() };
-        Parts { frame, items: Box::new(answer.series.into_iter().map(time_series)), partial: answer.partial }
+        (frame, Box::new(answer.series.into_iter().map(time_series)))
     }
 
     fn item_len(item: &Self::Item) -> usize {
@@ -53,10 +57,14 @@ impl Packet for tempopb::QueryInstantResponse {
     type Answer = MetricsResponse;
     type Item = tempopb::InstantSeries;
 
-    fn parts(answer: Self::Answer) -> Parts<Self> {
+    fn partial(answer: &Self::Answer) -> Option<&str> {
+        answer.partial.as_deref()
+    }
+
+    fn parts(answer: Self::Answer) -> (Self, Items<Self::Item>) {
         let frame = Self { metrics: Some(search_metrics(&answer.metrics)), ..Self::default() };
         let items = answer.series.into_iter().filter_map(instant_series);
-        Parts { frame, items: Box::new(items), partial: answer.partial }
+        (frame, Box::new(items))
     }
 
     fn item_len(item: &Self::Item) -> usize {

@@ -2,20 +2,24 @@ use prost::encoding::message;
 use vivace_query::{TagNames, TagScope, TagValue, TagValues};
 
 use super::{LIST, text_len};
-use crate::grpc::packets::{Packet, Parts, Sent};
+use crate::grpc::packets::{Items, Packet, Sent};
 use crate::grpc::tempopb;
 
 impl Packet for tempopb::SearchTagsResponse {
     type Answer = TagNames;
     type Item = String;
 
+    fn partial(answer: &Self::Answer) -> Option<&str> {
+        answer.partial.as_deref()
+    }
+
     /// The names of all scopes together, sorted.
-    fn parts(answer: Self::Answer) -> Parts<Self> {
+    fn parts(answer: Self::Answer) -> (Self, Items<Self::Item>) {
         let frame = Self { tag_names: Vec::new(), metrics: metadata(answer.inspected_bytes) };
         let mut names: Vec<String> = answer.scopes.into_values().flatten().collect();
         names.sort_unstable();
         names.dedup();
-        Parts { frame, items: Box::new(names.into_iter()), partial: answer.partial }
+        (frame, Box::new(names.into_iter()))
     }
 
     fn item_len(item: &Self::Item) -> usize {
@@ -35,12 +39,16 @@ impl Packet for tempopb::SearchTagsV2Response {
     type Answer = TagNames;
     type Item = (TagScope, String);
 
-    fn parts(answer: Self::Answer) -> Parts<Self> {
+    fn partial(answer: &Self::Answer) -> Option<&str> {
+        answer.partial.as_deref()
+    }
+
+    fn parts(answer: Self::Answer) -> (Self, Items<Self::Item>) {
         let frame = Self { scopes: Vec::new(), metrics: metadata(answer.inspected_bytes) };
         let in_scope =
             |(scope, names): (TagScope, Vec<String>)| names.into_iter().map(move |name| (scope, name));
         let items = answer.scopes.into_iter().flat_map(in_scope);
-        Parts { frame, items: Box::new(items), partial: answer.partial }
+        (frame, Box::new(items))
     }
 
     fn item_len((_, name): &Self::Item) -> usize {
@@ -66,13 +74,17 @@ impl Packet for tempopb::SearchTagValuesResponse {
     type Answer = TagValues;
     type Item = String;
 
+    fn partial(answer: &Self::Answer) -> Option<&str> {
+        answer.partial.as_deref()
+    }
+
     /// The texts, whatever their types, sorted.
-    fn parts(answer: Self::Answer) -> Parts<Self> {
+    fn parts(answer: Self::Answer) -> (Self, Items<Self::Item>) {
         let frame = Self { tag_values: Vec::new(), metrics: metadata(answer.inspected_bytes) };
         let mut texts: Vec<String> = answer.values.into_iter().map(|value| value.text).collect();
         texts.sort_unstable();
         texts.dedup();
-        Parts { frame, items: Box::new(texts.into_iter()), partial: answer.partial }
+        (frame, Box::new(texts.into_iter()))
     }
 
     fn item_len(item: &Self::Item) -> usize {
@@ -92,11 +104,15 @@ impl Packet for tempopb::SearchTagValuesV2Response {
     type Answer = TagValues;
     type Item = tempopb::TagValue;
 
-    fn parts(answer: Self::Answer) -> Parts<Self> {
+    fn partial(answer: &Self::Answer) -> Option<&str> {
+        answer.partial.as_deref()
+    }
+
+    fn parts(answer: Self::Answer) -> (Self, Items<Self::Item>) {
         let frame = Self { tag_values: Vec::new(), metrics: metadata(answer.inspected_bytes) };
         let typed =
             |value: TagValue| tempopb::TagValue { r#type: value.kind.name().to_owned(), value: value.text };
-        Parts { frame, items: Box::new(answer.values.into_iter().map(typed)), partial: answer.partial }
+        (frame, Box::new(answer.values.into_iter().map(typed)))
     }
 
     fn item_len(item: &Self::Item) -> usize {
