@@ -1,8 +1,8 @@
 //! Answers as protobuf, for who asks for it (`reference/tempo.md` 2.0).
 
 use axum::body::Body;
-use axum::http::header::{ACCEPT, CONTENT_TYPE};
-use axum::http::{HeaderMap, HeaderValue};
+use axum::http::HeaderValue;
+use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use futures::stream;
@@ -11,12 +11,7 @@ use vivace_query::SearchResponse;
 
 use crate::grpc::{Packet, Packets, tempopb};
 
-pub(super) const PROTOBUF: HeaderValue = HeaderValue::from_static("application/protobuf");
-
-pub(super) fn wants_protobuf(headers: &HeaderMap) -> bool {
-    let accepted = headers.get(ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    accepted.contains("application/protobuf")
-}
+const PROTOBUF: HeaderValue = HeaderValue::from_static("application/protobuf");
 
 /// `SearchResponse`, made while it is sent: messages one after the other read as one.
 pub(super) fn search(found: SearchResponse) -> Response {

@@ -55,11 +55,10 @@ impl Params {
         Ok(Some(time))
     }
 
-    /// `start`, `end` and `since` where only whole seconds are taken.
+    /// `start`, `end` and `since` where only whole seconds are taken; 0 is not given, as in protobuf.
     pub(super) fn when_in_seconds(&self) -> Result<When, ApiError> {
-        let nanos = |seconds: u32| u64::from(seconds) * 1_000_000_000;
-        let (start, end) = (self.number("start")?.map(nanos), self.number("end")?.map(nanos));
-        Ok(When { start, end, since: self.since()? })
+        let seconds = |name| self.number(name).map(Option::unwrap_or_default);
+        Ok(When { since: self.since()?, ..When::from_seconds(seconds("start")?, seconds("end")?) })
     }
 
     /// `start`, `end` and `since` in any of the forms times are written in.

@@ -1,12 +1,11 @@
 use axum::extract::{RawQuery, State};
 use axum::http::HeaderMap;
 use axum::response::Response;
-use vivace_base::Clock as _;
 
+use super::accept::Format;
 use super::error::{ApiError, backend, mark_partial, tenants_of};
-use super::json;
-use super::messages::{self, wants_protobuf};
 use super::params::Params;
+use super::{json, messages};
 use crate::ask::{SearchQuestion, parse_logfmt};
 use crate::state::App;
 
@@ -20,7 +19,10 @@ pub(super) async fn search(
     let request = question(&Params::parse(query.as_deref()))?.request(&app.config, app.clock.now())?;
     let found = backend(&app)?.search(&tenants, &request, &mut |_| {}).await?;
     let partial = found.partial.clone();
-    let mut response = if wants_protobuf(&headers) { messages::search(found) } else { json::search(found) };
+    let mut response = match Format::asked(&headers) {
+        Format::Protobuf => messages::search(found),
+        Format::Json | Format::Llm => json::search(found),
+    };
     mark_partial(&mut response, partial.as_deref());
     Ok(response)
 }

@@ -1,13 +1,12 @@
 use axum::extract::{Path, RawQuery, State};
 use axum::http::HeaderMap;
 use axum::response::Response;
-use vivace_base::Clock as _;
 use vivace_query::{TagNames, TagScope, TagValues, TagValuesRequest};
 
+use super::accept::Format;
 use super::error::{ApiError, backend, mark_partial, tenants_of};
-use super::json;
-use super::messages::{self, wants_protobuf};
 use super::params::Params;
+use super::{json, messages, no_such_page};
 use crate::ask::{Answer, TagNamesQuestion, TagValuesQuestion};
 use crate::grpc::Packet;
 use crate::grpc::tempopb::{
@@ -42,7 +41,10 @@ pub(super) async fn names_v2(
 /// As `M` or JSON, whichever is accepted.
 fn answer<M: Packet>(headers: &HeaderMap, found: M::Answer, json: fn(&M::Answer) -> Response) -> Response {
     let partial = M::partial(&found).map(str::to_owned);
-    let mut response = if wants_protobuf(headers) { messages::whole::<M>(found) } else { json(&found) };
+    let mut response = match Format::asked(headers) {
+        Format::Protobuf => messages::whole::<M>(found),
+        Format::Json | Format::Llm => json(&found),
+    };
     mark_partial(&mut response, partial.as_deref());
     response
 }
@@ -71,13 +73,17 @@ async fn names(app: &App, headers: &HeaderMap, question: &TagNamesQuestion) -> R
     }
 }
 
+/// How the paths of tag values end; what is before is the name, slashes included.
+const VALUES: &str = "/values";
+
 /// `GET /api/search/tag/{tagName}/values`: an attribute of any scope, or an intrinsic, by its bare name.
 pub(super) async fn values_v1(
     State(app): State<App>,
     headers: HeaderMap,
-    Path(name): Path<String>,
+    Path(path): Path<String>,
     RawQuery(query): RawQuery,
 ) -> Result<Response, ApiError> {
+    let Some(name) = path.strip_suffix(VALUES) else { return Ok(no_such_page()) };
     let question = values_question(name, query.as_deref())?;
     let found = match question.request_v1(app.clock.now())? {
         Answer::Known(values) => values,
@@ -90,19 +96,24 @@ pub(super) async fn values_v1(
 pub(super) async fn values_v2(
     State(app): State<App>,
     headers: HeaderMap,
-    Path(name): Path<String>,
+    Path(path): Path<String>,
     RawQuery(query): RawQuery,
 ) -> Result<Response, ApiError> {
+    let Some(name) = path.strip_suffix(VALUES) else { return Ok(no_such_page()) };
     let question = values_question(name, query.as_deref())?;
     let found = values(&app, &headers, &question.request_v2(app.clock.now())?).await?;
-    Ok(answer::<SearchTagValuesV2Response>(&headers, found, json::tag_values_v2))
+    let json = match Format::asked(&headers) {
+        Format::Llm => json::tag_values_llm,
+        Format::Json | Format::Protobuf => json::tag_values_v2,
+    };
+    Ok(answer::<SearchTagValuesV2Response>(&headers, found, json))
 }
 
-fn values_question(name: String, query: Option<&str>) -> Result<TagValuesQuestion, ApiError> {
+fn values_question(name: &str, query: Option<&str>) -> Result<TagValuesQuestion, ApiError> {
     let params = Params::parse(query);
     check_stale(&params)?;
     let limit = params.number("limit")?.unwrap_or_default();
-    Ok(TagValuesQuestion { name, query: params.text("q"), when: params.when()?, limit })
+    Ok(TagValuesQuestion { name: name.to_owned(), query: params.text("q"), when: params.when()?, limit })
 }
 
 async fn values(app: &App, headers: &HeaderMap, request: &TagValuesRequest) -> Result<TagValues, ApiError> {

@@ -1,6 +1,6 @@
 use axum::body::Body;
 use axum::extract::{Path, RawQuery, State};
-use axum::http::header::CONTENT_TYPE;
+use axum::http::header::{ACCEPT, CONTENT_TYPE};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
@@ -10,7 +10,6 @@ use vivace_query::TraceResponse;
 
 use super::error::{ApiError, backend, mark_partial, tenants_of};
 use super::json::{self, TraceJson};
-use super::messages::{PROTOBUF, wants_protobuf};
 use super::params::Params;
 use crate::state::App;
 
@@ -82,6 +81,13 @@ fn check_times(params: &Params) -> Result<(), ApiError> {
 }
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
+const PROTOBUF: HeaderValue = HeaderValue::from_static("application/protobuf");
+
+fn wants_protobuf(headers: &HeaderMap) -> bool {
+    let accepted = headers.get(ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    accepted.contains("application/protobuf")
+}
+
 fn whole(content_type: HeaderValue, body: &'static [u8]) -> Response {
     ([(CONTENT_TYPE, content_type)], body).into_response()
 }
