@@ -3,6 +3,7 @@
 mod bad_input;
 mod crash;
 mod graceful;
+mod grpc;
 mod ingest_and_find;
 mod kiali;
 mod s3;

@@ -64,13 +64,21 @@ const HTTP: &[Endpoint] = &[
 ];
 
 const GRPC: &[Endpoint] = &[
-    ("tempopb.StreamingQuerier/Search", NotYet, ""),
-    ("tempopb.StreamingQuerier/SearchTags", NotYet, ""),
-    ("tempopb.StreamingQuerier/SearchTagsV2", NotYet, ""),
-    ("tempopb.StreamingQuerier/SearchTagValues", NotYet, ""),
-    ("tempopb.StreamingQuerier/SearchTagValuesV2", NotYet, ""),
-    ("tempopb.StreamingQuerier/MetricsQueryRange", NotYet, ""),
-    ("tempopb.StreamingQuerier/MetricsQueryInstant", NotYet, ""),
+    (
+        "tempopb.StreamingQuerier/Search",
+        Better,
+        "As over HTTP. The reason of a partial answer is in the trailers.",
+    ),
+    ("tempopb.StreamingQuerier/SearchTags", Better, "As over HTTP."),
+    ("tempopb.StreamingQuerier/SearchTagsV2", Better, "As over HTTP."),
+    ("tempopb.StreamingQuerier/SearchTagValues", Better, "As over HTTP."),
+    ("tempopb.StreamingQuerier/SearchTagValuesV2", Better, "As over HTTP."),
+    ("tempopb.StreamingQuerier/MetricsQueryRange", Better, "As over HTTP."),
+    ("tempopb.StreamingQuerier/MetricsQueryInstant", Better, "As over HTTP."),
+    ("grpc.health.v1.Health/Check", Same, "Not serving while starting and stopping."),
+    ("grpc.health.v1.Health/Watch", Same, "Ends when the server stops."),
+    ("grpc.reflection.v1.ServerReflection/ServerReflectionInfo", Better, "Tempo has no reflection."),
+    ("grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo", Better, "Tempo has no reflection."),
 ];
 
 /// The HTTP paths there are, one a line.
@@ -92,7 +100,7 @@ pub(crate) fn markdown() -> String {
          ## HTTP, port 3200\n\n",
     );
     table(&mut page, HTTP);
-    page.push_str("\n## gRPC, port 9095\n\n");
+    page.push_str("\n## gRPC, port 9095, and without TLS beside HTTP on 3200\n\n");
     table(&mut page, GRPC);
     page
 }

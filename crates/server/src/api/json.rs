@@ -7,7 +7,7 @@
 use axum::http::HeaderValue;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
-use vivace_query::{MetricsResponse, SearchResponse, TagNames, TagScope, TagValueKind, TagValues};
+use vivace_query::{MetricsResponse, SearchResponse, TagNames, TagValueKind, TagValues};
 
 mod chunks;
 mod metrics;
@@ -16,6 +16,7 @@ mod trace;
 mod value;
 mod writer;
 
+pub(crate) use search::{NO_ROOT, complete};
 pub(super) use trace::TraceJson;
 
 use chunks::{Chunks, Pieces};
@@ -65,7 +66,7 @@ pub(super) fn tag_names_v2(found: &TagNames) -> Response {
     respond(|root| {
         root.array("scopes", &scopes, |(scope, names), out| {
             let mut object = Object::open(out);
-            object.string("name", scope_name(**scope));
+            object.string("name", scope.name());
             object.array("tags", names, |name, out| writer::string(out, name));
             object.close();
         });
@@ -89,7 +90,7 @@ pub(super) fn tag_values_v2(found: &TagValues) -> Response {
     respond(|root| {
         root.array("tagValues", &found.values, |value, out| {
             let mut object = Object::open(out);
-            object.string("type", kind_name(value.kind));
+            object.string("type", value.kind.name());
             object.string("value", &value.text);
             object.close();
         });
@@ -107,7 +108,7 @@ pub(super) fn tag_values_llm(found: &TagValues) -> Response {
             for kind in kinds {
                 let texts: Vec<&String> =
                     found.values.iter().filter(|value| value.kind == kind).map(|value| &value.text).collect();
-                by_kind.array(kind_name(kind), &texts, |text, out| writer::string(out, text));
+                by_kind.array(kind.name(), &texts, |text, out| writer::string(out, text));
             }
         });
         metadata(root, found.inspected_bytes);
@@ -127,28 +128,6 @@ fn respond(fill: impl FnOnce(&mut Object<'_>)) -> Response {
 
 fn metadata(root: &mut Object<'_>, inspected_bytes: u64) {
     root.object("metrics", |metrics| metrics.u64("inspectedBytes", inspected_bytes));
-}
-
-fn scope_name(scope: TagScope) -> &'static str {
-    match scope {
-        TagScope::Resource => "resource",
-        TagScope::Span => "span",
-        TagScope::Event => "event",
-        TagScope::Link => "link",
-        TagScope::Instrumentation => "instrumentation",
-        TagScope::Intrinsic => "intrinsic",
-    }
-}
-
-fn kind_name(kind: TagValueKind) -> &'static str {
-    match kind {
-        TagValueKind::String => "string",
-        TagValueKind::Int => "int",
-        TagValueKind::Float => "float",
-        TagValueKind::Bool => "bool",
-        TagValueKind::Duration => "duration",
-        TagValueKind::Keyword => "keyword",
-    }
 }
 
 #[cfg(test)]
