@@ -9,6 +9,7 @@ use crate::{Span, SpanId, SpanKind, TimeRange, TraceId};
 pub struct Trace {
     id: TraceId,
     spans: Vec<Span>,
+    parents: Vec<Option<usize>>,
     nested_sets: Vec<NestedSet>,
     child_counts: Vec<u32>,
     root: Option<usize>,
@@ -35,7 +36,7 @@ impl Trace {
         let parents = parent_indexes(&spans);
         let root = spans.iter().rposition(|span| span.parent_span_id.is_none());
         let (nested_sets, child_counts) = number(&spans, &parents);
-        Some(Self { id, spans, nested_sets, child_counts, root })
+        Some(Self { id, spans, parents, nested_sets, child_counts, root })
     }
 
     /// The trace's id.
@@ -56,6 +57,11 @@ impl Trace {
     /// The span without a parent; the last one if there are several, [`None`] while it has not arrived.
     pub fn root(&self) -> Option<&Span> {
         self.root.map(|at| &self.spans[at])
+    }
+
+    /// The index of the parent of the span at `index`; [`None`] for a root, and while the parent has not arrived.
+    pub fn parent(&self, index: usize) -> Option<usize> {
+        self.parents.get(index).copied().flatten()
     }
 
     /// Place in the tree of the span at `index`.
