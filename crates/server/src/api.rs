@@ -8,7 +8,7 @@ use axum::extract::Request;
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
-use axum::routing::any;
+use axum::routing::{any, post};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
 use tower_http::compression::predicate::{NotForContentType, Predicate, SizeAbove};
@@ -17,6 +17,8 @@ use crate::metrics::observe;
 use crate::otlp;
 use crate::state::App;
 
+mod accept;
+mod diff;
 mod error;
 mod json;
 mod params;
@@ -34,6 +36,7 @@ pub(crate) fn router(app: &App) -> Router {
         .route("/api/search", any(search::search))
         .route("/api/traces/{traceID}", any(traces::v1))
         .route("/api/v2/traces/{traceID}", any(traces::v2))
+        .route("/api/v2/traces/diff", post(diff::diff))
         .route("/api/search/tags", any(tags::names_v1))
         .route("/api/v2/search/tags", any(tags::names_v2))
         .route("/api/search/tag/{tagName}/values", any(tags::values_v1))

@@ -82,10 +82,7 @@ impl std::str::FromStr for DiffFormat {
             return Ok(Self::default());
         }
         let known = [Self::Patch, Self::Native, Self::Composed];
-        known
-            .into_iter()
-            .find(|format| format.name() == text)
-            .ok_or_else(|| UnknownFormat(text.to_owned()))
+        known.into_iter().find(|format| format.name() == text).ok_or_else(|| UnknownFormat(text.to_owned()))
     }
 }
 

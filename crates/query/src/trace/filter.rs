@@ -81,7 +81,9 @@ impl SpanFilter {
 }
 
 fn refused(what: &str) -> QueryError {
-    QueryError::Invalid(format!("{what} cannot filter the spans of a trace: `q` is one {{ … }} over single spans"))
+    QueryError::Invalid(format!(
+        "{what} cannot filter the spans of a trace: `q` is one {{ … }} over single spans"
+    ))
 }
 
 /// Whether a value depends on the whole trace.
@@ -139,7 +141,8 @@ fn walk<'a>(from: &[bool], levels: Levels, next: impl Fn(usize) -> &'a [usize]) 
     let mut left = levels;
     while !front.is_empty() && left != Some(0) {
         let steps = front.iter().flat_map(|index| next(*index).iter().copied());
-        let steps: Vec<usize> = steps.filter(|index| !std::mem::replace(&mut reached[*index], true)).collect();
+        let steps: Vec<usize> =
+            steps.filter(|index| !std::mem::replace(&mut reached[*index], true)).collect();
         front = steps;
         left = left.map(|left| left - 1);
     }

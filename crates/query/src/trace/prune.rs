@@ -43,7 +43,8 @@ impl GroupBy {
     /// # Errors
     /// What is wrong with them, as text.
     pub fn parse(text: &str) -> Result<Self, String> {
-        let patterns: Vec<&str> = text.split(',').map(str::trim).filter(|pattern| !pattern.is_empty()).collect();
+        let patterns: Vec<&str> =
+            text.split(',').map(str::trim).filter(|pattern| !pattern.is_empty()).collect();
         if patterns.len() > MAX_PATTERNS {
             return Err(format!("{} patterns are too many: at most {MAX_PATTERNS}", patterns.len()));
         }
@@ -106,7 +107,8 @@ fn groups(trace: &Trace, pruning: &Pruning) -> Vec<Vec<usize>> {
     let mut depth = 0;
     while !newest.is_empty() {
         gone.extend(newest.iter().flatten());
-        let above: BTreeSet<usize> = newest.iter().flatten().filter_map(|index| trace.parent(*index)).collect();
+        let above: BTreeSet<usize> =
+            newest.iter().flatten().filter_map(|index| trace.parent(*index)).collect();
         all.append(&mut newest);
         if pruning.max_parent_depth.is_some_and(|max| depth >= max) {
             break;
@@ -158,7 +160,8 @@ fn common<'a>(span: &'a Span, keys: &GroupBy) -> Vec<(&'a str, String)> {
 
 fn replace(trace: Trace, groups: &[Vec<usize>]) -> Trace {
     let spans = trace.spans();
-    let slowest = |group: &Vec<usize>| group.iter().copied().min_by_key(|at| std::cmp::Reverse(spans[*at].duration()));
+    let slowest =
+        |group: &Vec<usize>| group.iter().copied().min_by_key(|at| std::cmp::Reverse(spans[*at].duration()));
     let mut stands_for = HashMap::new();
     for group in groups {
         let Some(template) = slowest(group) else { continue };

@@ -9,19 +9,46 @@ use axum::response::{IntoResponse, Response};
 use vivace_query::{SearchResponse, TagNames, TagScope, TagValueKind, TagValues};
 
 mod chunks;
+mod llm;
 mod search;
 mod trace;
 mod value;
 mod writer;
 
+pub(super) use llm::LlmJson;
 pub(super) use trace::TraceJson;
 
 use chunks::Chunks;
 use search::SearchJson;
 use writer::Object;
 
-/// The answer of v2 when there is no such trace.
-pub(super) const EMPTY_TRACE: &str = r#"{"trace":{},"metrics":{}}"#;
+/// The answer of v2 when there is no such trace, or no span of it is left.
+pub(super) fn empty_trace(partial: Option<&str>) -> String {
+    let mut text = String::new();
+    let mut root = Object::open(&mut text);
+    root.object("trace", |_| {});
+    root.object("metrics", |_| {});
+    status(&mut root, partial);
+    root.close();
+    text
+}
+
+/// As [`empty_trace`], for a language model.
+pub(super) fn empty_llm(partial: Option<&str>) -> String {
+    let mut text = String::new();
+    let mut root = Object::open(&mut text);
+    status(&mut root, partial);
+    root.close();
+    text
+}
+
+/// `status` and `message` of an answer that is not all there is.
+fn status(root: &mut Object<'_>, partial: Option<&str>) {
+    if let Some(message) = partial {
+        root.string("status", "PARTIAL");
+        root.string("message", message);
+    }
+}
 
 /// `SearchResponse`, written while it is sent.
 pub(super) fn search(found: SearchResponse) -> Response {

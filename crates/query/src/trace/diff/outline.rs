@@ -57,9 +57,13 @@ impl<'a> Outline<'a> {
             let depth = parent.map_or(0, |parent: usize| self.nodes[parent].depth) + 1;
             let here = self.nodes.len();
             self.nodes.push(Node { span, service: service(span), parent, index, depth });
-            let below: Vec<usize> =
-                children[at].iter().copied().filter(|child| !std::mem::replace(&mut seen[*child], true)).collect();
-            waiting.extend(below.into_iter().enumerate().rev().map(|(index, child)| (child, Some(here), index)));
+            let below: Vec<usize> = children[at]
+                .iter()
+                .copied()
+                .filter(|child| !std::mem::replace(&mut seen[*child], true))
+                .collect();
+            waiting
+                .extend(below.into_iter().enumerate().rev().map(|(index, child)| (child, Some(here), index)));
         }
     }
 
@@ -110,5 +114,7 @@ impl<'a> Node<'a> {
 
 fn service(span: &Span) -> &str {
     let own = span.attributes.iter().find(|attribute| attribute.key == "service.name");
-    own.and_then(|attribute| Value::as_str(&attribute.value)).or(span.resource.service_name()).unwrap_or_default()
+    own.and_then(|attribute| Value::as_str(&attribute.value))
+        .or(span.resource.service_name())
+        .unwrap_or_default()
 }

@@ -84,11 +84,8 @@ impl Matching {
 
 pub(super) fn patch(base: &Outline<'_>, compare: &Outline<'_>, matching: &Matching) -> TracePatch {
     let (mut modified, mut added) = (Vec::new(), Vec::new());
-    let mut stats = Stats {
-        span_count_a: base.nodes.len(),
-        span_count_b: compare.nodes.len(),
-        ..Stats::default()
-    };
+    let mut stats =
+        Stats { span_count_a: base.nodes.len(), span_count_b: compare.nodes.len(), ..Stats::default() };
     for (position, of_base) in matching.base_of.iter().enumerate() {
         let Some(of_base) = of_base else {
             added.push(addition(compare, position));
@@ -97,7 +94,8 @@ pub(super) fn patch(base: &Outline<'_>, compare: &Outline<'_>, matching: &Matchi
         stats.matched_spans += 1;
         let changes = changes(&base.nodes[*of_base], &compare.nodes[position]);
         if !changes.is_empty() {
-            let fields = changes.iter().filter(|change| matches!(change.target, Target::Field { .. })).count();
+            let fields =
+                changes.iter().filter(|change| matches!(change.target, Target::Field { .. })).count();
             stats.field_changes += fields;
             stats.attribute_changes += changes.len() - fields;
             modified.push(ModifiedSpan { span: compare.span_ref(position), changes });
@@ -109,7 +107,16 @@ pub(super) fn patch(base: &Outline<'_>, compare: &Outline<'_>, matching: &Matchi
     (stats.added_spans, stats.removed_spans) = (added.len(), removed.len());
     let warnings = warnings(base, "base").chain(warnings(compare, "compare")).collect();
     let version = DiffFormat::Patch.name();
-    TracePatch { version, base: meta(base), compare: meta(compare), stats, modified, added, removed, warnings }
+    TracePatch {
+        version,
+        base: meta(base),
+        compare: meta(compare),
+        stats,
+        modified,
+        added,
+        removed,
+        warnings,
+    }
 }
 
 fn meta(outline: &Outline<'_>) -> TraceMeta {
@@ -152,9 +159,10 @@ fn changes(base: &Node<'_>, compare: &Node<'_>) -> Vec<Change> {
     }
     let (before, after) = (by_key(base.span), by_key(compare.span));
     let keys: BTreeSet<&str> = before.keys().chain(after.keys()).copied().collect();
-    changes.extend(keys.into_iter().filter_map(|key| {
-        attribute_change(key, before.get(key).copied(), after.get(key).copied())
-    }));
+    changes.extend(
+        keys.into_iter()
+            .filter_map(|key| attribute_change(key, before.get(key).copied(), after.get(key).copied())),
+    );
     changes
 }
 
@@ -216,7 +224,8 @@ fn warnings(outline: &Outline<'_>, side: &str) -> impl Iterator<Item = DiffWarni
             told("high_cardinality_span_name", text)
         }),
         (invalid > 0).then(|| {
-            let text = format!("{invalid} spans have no start or end before it; their durations do not count");
+            let text =
+                format!("{invalid} spans have no start or end before it; their durations do not count");
             told("invalid_duration", text)
         }),
         (repeated > 0).then(|| {

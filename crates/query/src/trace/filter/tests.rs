@@ -14,7 +14,12 @@ fn tree() -> Trace {
     Trace::assemble(vec![
         root.build(),
         SpanBuilder::new("two").id(2).parent(1).start_ms(1).attribute("k", 1_i64).build(),
-        SpanBuilder::new("three").id(3).parent(1).start_ms(2).link(7, 8, vec![KeyValue::new("size", 5_i64)]).build(),
+        SpanBuilder::new("three")
+            .id(3)
+            .parent(1)
+            .start_ms(2)
+            .link(7, 8, vec![KeyValue::new("size", 5_i64)])
+            .build(),
         with_events(four, &[event("small", 1), event("large", 100)]).build(),
         SpanBuilder::new("five").id(5).parent(4).start_ms(4).duration_ms(2000).service("other").build(),
     ])

@@ -18,7 +18,8 @@ fn told(trace: &Trace) -> Vec<(u64, u64, i64)> {
         Some(Value::Int(count)) => *count,
         _ => 1,
     };
-    let one = |span| (number(Span::clone(span).span_id), span.parent_span_id.map_or(0, number), stands_for(span));
+    let one =
+        |span| (number(Span::clone(span).span_id), span.parent_span_id.map_or(0, number), stands_for(span));
     trace.spans().iter().map(one).collect()
 }
 
@@ -36,7 +37,8 @@ fn check(spans: Vec<SpanBuilder>, pruning: &Pruning, outcome: Pruned, expected: 
 #[test]
 fn a_summary_describes_its_group() {
     let spans = [(2, 5), (3, 30), (4, 12_000), (5, 7), (6, 8)];
-    let spans = spans.map(|(id, ms)| span(id, 1, "select", ms).attribute("id", id as i64).event("e", 0, vec![]));
+    let spans =
+        spans.map(|(id, ms)| span(id, 1, "select", ms).attribute("id", id as i64).event("e", 0, vec![]));
     let all = [span(1, 0, "root", 20_000)].into_iter().chain(spans).map(SpanBuilder::build);
     let (trace, pruned) = prune(Trace::assemble(all.collect()).unwrap(), &pruning(5, Some(1)));
     assert_eq!((pruned, told(&trace)), (Pruned::Replaced, vec![(1, 0, 1), (4, 1, 5)]));
@@ -82,7 +84,12 @@ fn only_what_is_alike_is_grouped() {
         assert_eq!((pruned, trace.spans().len()), (Pruned::Nothing, 4));
     }
     check(with(span(4, 1, "s", 1)), &pruning(3, None), Pruned::Replaced, &[(1, 0, 1), (2, 1, 3)]);
-    check(with(span(4, 1, "s", 1)), &pruning(4, None), Pruned::Nothing, &[(1, 0, 1), (2, 1, 1), (3, 1, 1), (4, 1, 1)]);
+    check(
+        with(span(4, 1, "s", 1)),
+        &pruning(4, None),
+        Pruned::Nothing,
+        &[(1, 0, 1), (2, 1, 1), (3, 1, 1), (4, 1, 1)],
+    );
     // The parent's name counts, not the parent.
     let below = |parent: u64, name: &str| {
         vec![
