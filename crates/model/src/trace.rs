@@ -69,6 +69,12 @@ impl Trace {
         self.nested_sets.get(index).copied().unwrap_or_default()
     }
 
+    /// Index of the parent of the span at `index`; [`None`] for a root, and while the parent has not arrived. A damaged
+    /// trace may have spans that are their own ancestors.
+    pub fn parent(&self, index: usize) -> Option<usize> {
+        self.parents.get(index).copied().flatten()
+    }
+
     /// Number of direct children of the span at `index`.
     pub fn child_count(&self, index: usize) -> u32 {
         self.child_counts.get(index).copied().unwrap_or_default()

@@ -20,8 +20,8 @@ use crate::search::{SearchContext, search};
 use crate::source::{Damage, Piece, Source};
 use crate::tags;
 use crate::{
-    MetricsRequest, MetricsResponse, Progress, QueryError, SearchRequest, SearchResponse,
-    TagNames, TagNamesRequest, TagValues, TagValuesRequest, TraceResponse,
+    MetricsRequest, MetricsResponse, Progress, QueryError, SearchRequest, SearchResponse, TagNames,
+    TagNamesRequest, TagValues, TagValuesRequest, TraceResponse,
 };
 
 /// How many blocks' footers are kept in memory.

@@ -1,14 +1,16 @@
 //! Search in two phases. DataFusion narrows all spans down to the traces that may match, newest first; those are then
 //! fetched whole, a few at a time, and decided on by the pipeline until the limit is reached.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use arrow::array::{FixedSizeBinaryArray, RecordBatch, UInt32Array};
+use arrow::datatypes::DataType;
 use datafusion::common::DataFusionError;
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::execution::session_state::SessionState;
-use datafusion::functions_aggregate::expr_fn::{bool_or, max, min};
-use datafusion::logical_expr::{Expr, col, lit};
+use datafusion::functions_aggregate::expr_fn::{bool_or, max, min, sum};
+use datafusion::logical_expr::{Expr, cast, col, lit};
 use datafusion::prelude::{DataFrame, SessionContext};
 use futures::StreamExt;
 use vivace_base::MemoryBudget;
@@ -84,10 +86,11 @@ fn newest_traces(
         min(col(columns::PIECE)).alias(FIRST_PIECE),
         max(col(columns::PIECE)).alias(LAST_PIECE),
     ];
-    facts.extend((0..plan.filters.len()).map(|filter| {
+    for filter in 0..plan.filters.len() {
         let name = match_column(filter);
-        bool_or(col(name.as_str())).alias(name)
-    }));
+        facts.push(bool_or(col(name.as_str())).alias(name));
+    }
+    facts.extend(counted(&plan.condition).into_iter().map(count_matches));
     let duration = || col(columns::END) - col(columns::START);
     let mut wanted = condition(&plan.condition)
         .and(col(columns::END).gt_eq(lit(request.range.start)))
@@ -102,9 +105,29 @@ fn newest_traces(
     spans.aggregate(vec![col(columns::TRACE_ID)], facts)?.filter(wanted)?.sort(newest_first)
 }
 
+/// The filters whose matches are counted.
+fn counted(condition: &Condition) -> BTreeSet<usize> {
+    match condition {
+        Condition::Any | Condition::Matched(_) => BTreeSet::new(),
+        Condition::MatchedOften { filter, .. } => BTreeSet::from([*filter]),
+        Condition::And(left, right) | Condition::Or(left, right) => &counted(left) | &counted(right),
+    }
+}
+
+fn count_matches(filter: usize) -> Expr {
+    let matched = col(match_column(filter)).is_true();
+    sum(cast(matched, DataType::Int64)).alias(count_column(filter))
+}
+
+fn count_column(filter: usize) -> String {
+    format!("count_{filter}")
+}
+
 fn condition(condition: &Condition) -> Expr {
     match condition {
+        Condition::Any => lit(true),
         Condition::Matched(filter) => col(match_column(*filter)),
+        Condition::MatchedOften { filter, at_least } => col(count_column(*filter)).gt_eq(lit(*at_least)),
         Condition::And(left, right) => self::condition(left).and(self::condition(right)),
         Condition::Or(left, right) => self::condition(left).or(self::condition(right)),
     }

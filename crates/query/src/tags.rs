@@ -15,7 +15,8 @@ use vivace_traceql::{Attribute, FieldExpr, Intrinsic, Scope};
 use crate::eval::{Filter, Operand, columnar};
 use crate::source::Source;
 use crate::{
-    Progress, QueryError, TagNames, TagNamesRequest, TagScope, TagValue, TagValueKind, TagValues, TagValuesRequest,
+    Progress, QueryError, TagNames, TagNamesRequest, TagScope, TagValue, TagValueKind, TagValues,
+    TagValuesRequest,
 };
 
 /// All names or values of one answer take at most this many bytes; past it the answer is marked partial.
