@@ -59,11 +59,6 @@ impl Trace {
         self.root.map(|at| &self.spans[at])
     }
 
-    /// The index of the parent of the span at `index`; [`None`] for a root, and while the parent has not arrived.
-    pub fn parent(&self, index: usize) -> Option<usize> {
-        self.parents.get(index).copied().flatten()
-    }
-
     /// Place in the tree of the span at `index`.
     pub fn nested_set(&self, index: usize) -> NestedSet {
         self.nested_sets.get(index).copied().unwrap_or_default()
