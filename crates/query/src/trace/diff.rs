@@ -59,7 +59,7 @@ pub struct DiffTooLarge {
 pub enum TraceDiff {
     Patch(TracePatch),
     Native(TraceSummaryDiff),
-    Composed(ComposedDiff),
+    Composed(Box<ComposedDiff>),
 }
 
 impl DiffFormat {
@@ -101,7 +101,9 @@ pub fn diff(base: &Trace, compare: &Trace, format: DiffFormat) -> Result<TraceDi
     Ok(match format {
         DiffFormat::Patch => TraceDiff::Patch(patch),
         DiffFormat::Native => TraceDiff::Native(summarise(&base, &compare, &patch)),
-        DiffFormat::Composed => TraceDiff::Composed(compose(summarise(&base, &compare, &patch), patch)),
+        DiffFormat::Composed => {
+            TraceDiff::Composed(Box::new(compose(summarise(&base, &compare, &patch), patch)))
+        }
     })
 }
 

@@ -134,7 +134,8 @@ async fn similar_spans_are_pruned_where_that_is_allowed() {
         (config.span_pruning_enabled, config.span_pruning_enabled_by_default) = (true, true)
     };
     let by_default_only = |config: &mut Config| config.span_pruning_enabled_by_default = true;
-    let settings: [(fn(&mut Config), &str, &[&str]); 9] = [
+    type Setting = fn(&mut Config);
+    let settings: [(Setting, &str, &[&str]); 9] = [
         (|_| {}, "span_pruning=true&span_pruning_min_spans=x", &whole),
         (by_default_only, "", &whole),
         (pruning, "", &whole),
