@@ -132,6 +132,11 @@ impl SearchPlan {
         Self::of_pipeline(&query.pipeline)
     }
 
+    /// Makes results show these too.
+    pub(crate) fn show_also<'a>(&mut self, attributes: impl IntoIterator<Item = &'a Attribute>) {
+        attributes.into_iter().for_each(|attribute| show(&mut self.shown, attribute));
+    }
+
     /// See [`SearchPlan::compile`].
     pub(crate) fn of_pipeline(pipeline: &Pipeline) -> Result<Self, QueryError> {
         let mut compiler = Compiler::default();
@@ -200,7 +205,9 @@ impl Compiler {
                     compiled.push(PlanStage::By { value, label: format!("by({expr})") });
                 }
                 Stage::Coalesce => compiled.push(PlanStage::Coalesce),
-                Stage::Select(attributes) => attributes.iter().for_each(|attribute| self.show(attribute)),
+                Stage::Select(attributes) => {
+                    attributes.iter().for_each(|attribute| show(&mut self.shown, attribute))
+                }
             }
         }
         Ok((compiled, condition))
@@ -251,7 +258,7 @@ impl Compiler {
 
     fn value(&mut self, expr: &FieldExpr) -> Result<Filter, QueryError> {
         let filter = Filter::compile(expr)?;
-        filter.attributes().iter().for_each(|attribute| self.show(attribute));
+        filter.attributes().iter().for_each(|attribute| show(&mut self.shown, attribute));
         Ok(filter)
     }
 
@@ -276,25 +283,25 @@ impl Compiler {
             literal: Operand::of_static(literal),
         })
     }
+}
 
-    /// Spans show what the query mentions, except what the result has in fields of its own (`reference/tempo.md` 2.3).
-    fn show(&mut self, attribute: &Attribute) {
-        use Intrinsic as I;
-        let has_field = matches!(
-            attribute,
-            Attribute::Intrinsic(
-                I::Name
-                    | I::Duration
-                    | I::TraceDuration
-                    | I::RootName
-                    | I::RootServiceName
-                    | I::TraceId
-                    | I::SpanId
-            )
-        );
-        if !has_field && !self.shown.contains(attribute) {
-            self.shown.push(attribute.clone());
-        }
+/// Spans show what the query mentions, except what the result has in fields of its own (`reference/tempo.md` 2.3).
+fn show(shown: &mut Vec<Attribute>, attribute: &Attribute) {
+    use Intrinsic as I;
+    let has_field = matches!(
+        attribute,
+        Attribute::Intrinsic(
+            I::Name
+                | I::Duration
+                | I::TraceDuration
+                | I::RootName
+                | I::RootServiceName
+                | I::TraceId
+                | I::SpanId
+        )
+    );
+    if !has_field && !shown.contains(attribute) {
+        shown.push(attribute.clone());
     }
 }
 

@@ -34,6 +34,8 @@ pub(crate) struct SearchContext<'a> {
     pub(crate) session: &'a SessionState,
     pub(crate) budget: &'a Arc<MemoryBudget>,
     pub(crate) source: Arc<Source>,
+    /// On how many threads the query runs.
+    pub(crate) parallelism: usize,
 }
 
 /// Runs a search, filling `response` as it goes, so that what is known is there when time runs out.
@@ -75,11 +77,40 @@ async fn candidates(
     Ok(newest_traces(spans, request, plan)?.limit(0, limit)?.execute_stream().await?)
 }
 
-fn newest_traces(
-    spans: DataFrame,
-    request: &SearchRequest,
+/// Each trace that meets the plan's condition with the first and last piece it is in; only those in several when
+/// `every` other trace is to be looked at anyway. For [`id_and_pieces`].
+pub(crate) async fn trace_pieces(
+    context: &SearchContext<'_>,
     plan: &SearchPlan,
-) -> Result<DataFrame, DataFusionError> {
+    every: bool,
+) -> Result<SendableRecordBatchStream, QueryError> {
+    let table = SpanTable::new(Arc::clone(&context.source), Arc::new(plan.filters.clone()));
+    let session = SessionContext::new_with_state(context.session.clone());
+    let spans = session.read_table(Arc::new(table))?;
+    let mut wanted = condition(&plan.condition);
+    if every {
+        wanted = wanted.and(col(FIRST_PIECE).not_eq(col(LAST_PIECE)));
+    }
+    let traces = spans.aggregate(vec![col(columns::TRACE_ID)], trace_facts(plan))?.filter(wanted)?;
+    let shown = [columns::TRACE_ID, FIRST_PIECE, LAST_PIECE];
+    Ok(traces.select_columns(&shown)?.execute_stream().await?)
+}
+
+/// Trace id, first and last piece of each row.
+pub(crate) fn id_and_pieces(
+    batch: &RecordBatch,
+) -> Result<impl Iterator<Item = (TraceId, usize, usize)> + '_, QueryError> {
+    let ids: &FixedSizeBinaryArray = column(batch, columns::TRACE_ID)?;
+    let first: &UInt32Array = column(batch, FIRST_PIECE)?;
+    let last: &UInt32Array = column(batch, LAST_PIECE)?;
+    Ok((0..batch.num_rows()).map(|row| {
+        let id = TraceId(ids.value(row).try_into().unwrap_or_default());
+        (id, first.value(row) as usize, last.value(row) as usize)
+    }))
+}
+
+/// What is computed of each trace: first start, last end, pieces, and what the condition asks for.
+fn trace_facts(plan: &SearchPlan) -> Vec<Expr> {
     let mut facts = vec![
         min(col(columns::START)).alias(columns::START),
         max(col(columns::END)).alias(columns::END),
@@ -91,6 +122,14 @@ fn newest_traces(
         facts.push(bool_or(col(name.as_str())).alias(name));
     }
     facts.extend(counted(&plan.condition).into_iter().map(count_matches));
+    facts
+}
+
+fn newest_traces(
+    spans: DataFrame,
+    request: &SearchRequest,
+    plan: &SearchPlan,
+) -> Result<DataFrame, DataFusionError> {
     let duration = || col(columns::END) - col(columns::START);
     let mut wanted = condition(&plan.condition)
         .and(col(columns::END).gt_eq(lit(request.range.start)))
@@ -102,7 +141,7 @@ fn newest_traces(
         wanted = wanted.and(duration().lt_eq(lit(longest)));
     }
     let newest_first = vec![col(columns::START).sort(false, false), col(columns::TRACE_ID).sort(true, false)];
-    spans.aggregate(vec![col(columns::TRACE_ID)], facts)?.filter(wanted)?.sort(newest_first)
+    spans.aggregate(vec![col(columns::TRACE_ID)], trace_facts(plan))?.filter(wanted)?.sort(newest_first)
 }
 
 /// The filters whose matches are counted.
@@ -142,16 +181,12 @@ async fn decide(
     response: &mut SearchResponse,
     progress: Progress<'_, SearchResponse>,
 ) -> Result<(), QueryError> {
-    let ids: &FixedSizeBinaryArray = column(candidates, columns::TRACE_ID)?;
-    let first: &UInt32Array = column(candidates, FIRST_PIECE)?;
-    let last: &UInt32Array = column(candidates, LAST_PIECE)?;
-    let rows: Vec<usize> = (0..candidates.num_rows()).collect();
+    let rows: Vec<(TraceId, usize, usize)> = id_and_pieces(candidates)?.collect();
     for chunk in rows.chunks(FETCHED_AT_ONCE) {
-        let wanted: Vec<TraceId> =
-            chunk.iter().map(|row| TraceId(ids.value(*row).try_into().unwrap_or_default())).collect();
+        let wanted: Vec<TraceId> = chunk.iter().map(|(id, ..)| *id).collect();
         let pieces = PieceRange {
-            first: chunk.iter().map(|row| first.value(*row)).min().unwrap_or(0) as usize,
-            last: chunk.iter().map(|row| last.value(*row)).max().unwrap_or(0) as usize,
+            first: chunk.iter().map(|(_, first, _)| *first).min().unwrap_or(0),
+            last: chunk.iter().map(|(.., last)| *last).max().unwrap_or(0),
         };
         let mut fetched = fetch(&context.source, context.budget, &wanted, pieces).await?;
         for id in wanted {

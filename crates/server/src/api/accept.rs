@@ -1,30 +1,27 @@
 use axum::http::header::ACCEPT;
 use axum::http::{HeaderMap, HeaderValue};
 
-/// In which form an answer is wanted.
+/// The form of an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Format {
     Protobuf,
     Json,
-    /// JSON with what a language model needs; answers without such a form come as [`Format::Json`].
+    /// JSON with names and values put together, for language models.
     Llm,
 }
 
-/// What Tempo looks for in `Accept`, in its order; anything else is JSON (`reference/tempo.md` 2.0).
-const KNOWN: [(&str, Format); 3] = [
-    ("application/protobuf", Format::Protobuf),
-    ("application/json", Format::Json),
-    ("application/vnd.grafana.llm", Format::Llm),
-];
+/// Tempo's media type for [`Format::Llm`].
+pub(super) const LLM: &str = "application/vnd.grafana.llm";
 
 impl Format {
-    /// The form these headers ask for.
-    pub(super) fn wanted(headers: &HeaderMap) -> Self {
+    /// The first form the header mentions anywhere, in this order; JSON when it mentions none
+    /// (`reference/tempo.md` 2.0).
+    pub(super) fn asked(headers: &HeaderMap) -> Self {
         let accepted = headers.get(ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
-        let known = KNOWN.into_iter().find(|(name, _)| accepted.contains(name));
-        known.map_or(Self::Json, |(_, format)| format)
+        let forms =
+            [("application/protobuf", Self::Protobuf), ("application/json", Self::Json), (LLM, Self::Llm)];
+        forms.into_iter().find(|(name, _)| accepted.contains(name)).map_or(Self::Json, |(_, form)| form)
     }
-
     /// The media type of an answer in this form.
     pub(super) fn content_type(self) -> HeaderValue {
         HeaderValue::from_static(match self {

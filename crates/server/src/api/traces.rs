@@ -9,7 +9,7 @@ use vivace_model::{Tenants, Trace, TraceId};
 use vivace_query::TraceResponse;
 use vivace_query::trace::{Pruned, prune, separate_shared_ids};
 
-use super::accept::Format;
+use super::accept::{Format, LLM};
 use super::error::{ApiError, backend, mark_partial, tenants_of};
 use super::json::{self, LlmJson, TraceJson};
 use super::params::Params;
@@ -41,14 +41,12 @@ pub(super) async fn v1(
     let id = trace_id(&id, &Params::parse(query.as_deref()))?;
     let found = find(&app, &tenants, id).await?;
     let Some(trace) = found.trace else { return Ok(StatusCode::NOT_FOUND.into_response()) };
-    let format = Format::wanted(&headers);
+    let format = Format::asked(&headers);
     let mut response = match format {
         Format::Protobuf => streamed(format.content_type(), TraceProtobuf::bare(trace)),
         Format::Json => streamed(format.content_type(), TraceJson::batches(trace)),
         // Tempo's header, which its JSON does not keep.
-        Format::Llm => {
-            streamed(HeaderValue::from_static("application/vnd.grafana.llm"), TraceJson::batches(trace))
-        }
+        Format::Llm => streamed(HeaderValue::from_static(LLM), TraceJson::batches(trace)),
     };
     mark_partial(&mut response, found.partial.as_deref());
     Ok(response)
@@ -72,7 +70,7 @@ pub(super) async fn v2(
     };
     let messages: Vec<&str> = partial.as_deref().into_iter().chain(notes).collect();
     let message = (!messages.is_empty()).then(|| messages.join("; "));
-    let mut response = whole(trace, message.as_deref(), Format::wanted(&headers));
+    let mut response = whole(trace, message.as_deref(), Format::asked(&headers));
     mark_partial(&mut response, partial.as_deref());
     Ok(response)
 }

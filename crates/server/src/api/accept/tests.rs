@@ -16,7 +16,7 @@ fn the_first_known_form_is_taken() {
     ];
     for (text, expected) in cases {
         let headers = HeaderMap::from_iter([(ACCEPT, HeaderValue::from_static(text))]);
-        assert_eq!(Format::wanted(&headers), expected, "{text}");
+        assert_eq!(Format::asked(&headers), expected, "{text}");
     }
-    assert_eq!(Format::wanted(&HeaderMap::new()), Format::Json);
+    assert_eq!(Format::asked(&HeaderMap::new()), Format::Json);
 }
