@@ -8,7 +8,7 @@ use axum::extract::Request;
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{MethodRouter, any};
+use axum::routing::{MethodRouter, any, post};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
 use tower_http::compression::predicate::{NotForContentType, Predicate, SizeAbove};
@@ -18,6 +18,7 @@ use crate::state::App;
 use crate::{grpc, otlp};
 
 mod accept;
+mod diff;
 mod endpoints;
 mod error;
 mod json;
@@ -53,6 +54,7 @@ fn routes() -> Vec<(&'static str, MethodRouter<App>)> {
         ("/api/search", any(search::search)),
         ("/api/traces/{traceID}", any(traces::v1)),
         ("/api/v2/traces/{traceID}", any(traces::v2)),
+        ("/api/v2/traces/diff", post(diff::diff)),
         ("/api/search/tags", any(tags::names_v1)),
         ("/api/v2/search/tags", any(tags::names_v2)),
         ("/api/search/tag/{*tagName_values}", any(tags::values_v1)),

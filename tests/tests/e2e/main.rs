@@ -9,6 +9,7 @@ mod kiali;
 mod s3;
 mod sdk;
 mod tenants;
+mod trace_by_id;
 
 use vivace_base::{Clock, SystemClock};
 use vivace_e2e::spans::SECOND;

@@ -27,7 +27,7 @@ const HTTP: &[Endpoint] = &[
          match some span of the trace.",
     ),
     ("/api/traces/{traceID}", Better, "Needs no time hint. A trace of any size is streamed."),
-    ("/api/v2/traces/{traceID}", Better, "As v1."),
+    ("/api/v2/traces/{traceID}", Better, "As v1. Attributes in `q` mean what they mean in a search."),
     ("/api/search/tags", Better, "No cut at 1 MB; `maxStaleValues` is accepted and not needed."),
     ("/api/v2/search/tags", Better, "As v1. Scopes and names are sorted."),
     (
@@ -42,7 +42,7 @@ const HTTP: &[Endpoint] = &[
         "Quantiles have a relative error of at most 0.5 %. The newest spans count: no cutoff before now.",
     ),
     ("/api/metrics/query", Better, "As `query_range`."),
-    ("/api/v2/traces/diff", NotYet, ""),
+    ("/api/v2/traces/diff", Same, "Only POST. The texts of warnings differ, their codes do not."),
     ("/api/mcp", NotYet, ""),
     ("/api/overrides", NotYet, "Limits are the same for all tenants."),
     ("/api/echo", Same, ""),

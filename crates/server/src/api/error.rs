@@ -22,6 +22,11 @@ impl ApiError {
         Self { status: codes::http(kind), message: message.into(), retry: kind.retry() }
     }
 
+    /// An answer with this status; the same request fails again.
+    pub(super) fn with_status(status: StatusCode, message: impl Into<String>) -> Self {
+        Self { status, message: message.into(), retry: Retry::Never }
+    }
+
     /// The request is wrong.
     pub(super) fn bad(message: impl Into<String>) -> Self {
         Self::new(ErrorKind::InvalidInput, message)

@@ -4,18 +4,21 @@
 //!
 //! Nothing written here may be of a shape that Kiali breaks on (`reference/kiali.md` 2.9).
 
-use axum::http::HeaderValue;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use vivace_query::{MetricsResponse, SearchResponse, TagNames, TagValueKind, TagValues};
 
+use super::accept::Format;
+
 mod chunks;
+mod llm;
 mod metrics;
 mod search;
 mod trace;
 mod value;
 mod writer;
 
+pub(super) use llm::LlmJson;
 pub(crate) use search::{NO_ROOT, complete};
 pub(super) use trace::TraceJson;
 
@@ -24,8 +27,33 @@ use metrics::MetricsJson;
 use search::SearchJson;
 use writer::Object;
 
-/// The answer of v2 when there is no such trace.
-pub(super) const EMPTY_TRACE: &str = r#"{"trace":{},"metrics":{}}"#;
+/// The answer of v2 when there is no such trace, or no span of it is left.
+pub(super) fn empty_trace(partial: Option<&str>) -> String {
+    let mut text = String::new();
+    let mut root = Object::open(&mut text);
+    root.object("trace", |_| {});
+    root.object("metrics", |_| {});
+    status(&mut root, partial);
+    root.close();
+    text
+}
+
+/// As [`empty_trace`], for a language model.
+pub(super) fn empty_llm(partial: Option<&str>) -> String {
+    let mut text = String::new();
+    let mut root = Object::open(&mut text);
+    status(&mut root, partial);
+    root.close();
+    text
+}
+
+/// `status` and `message` of an answer that is not all there is.
+fn status(root: &mut Object<'_>, partial: Option<&str>) {
+    if let Some(message) = partial {
+        root.string("status", "PARTIAL");
+        root.string("message", message);
+    }
+}
 
 /// `SearchResponse`
 pub(super) fn search(found: SearchResponse) -> Response {
@@ -113,8 +141,7 @@ pub(super) fn tag_values_llm(found: &TagValues) -> Response {
         });
         metadata(root, found.inspected_bytes);
     });
-    let content_type = HeaderValue::from_static("application/vnd.grafana.llm+json");
-    response.headers_mut().insert(CONTENT_TYPE, content_type);
+    response.headers_mut().insert(CONTENT_TYPE, Format::Llm.content_type());
     response
 }
 
