@@ -121,8 +121,16 @@ impl Client {
 
     /// POST of JSON.
     pub async fn post_json(&self, path: &str, body: &Value) -> Reply {
+        self.post_json_with(path, body, &[]).await
+    }
+
+    /// POST of JSON with header fields.
+    pub async fn post_json_with(&self, path: &str, body: &Value, headers: &[(&str, &str)]) -> Reply {
         let url = format!("{}{path}", self.base);
         let mut request = self.http.post(&url).body(body.to_string());
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
         if let Some(tenant) = &self.tenant {
             request = request.header("X-Scope-OrgID", tenant);
         }

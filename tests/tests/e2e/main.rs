@@ -6,6 +6,7 @@ mod graceful;
 mod grpc;
 mod ingest_and_find;
 mod kiali;
+mod mcp;
 mod s3;
 mod sdk;
 mod tenants;

@@ -3,11 +3,13 @@
 //! Nothing is kept between requests: each is answered by JSON at once, sessions and streams are not offered. What is
 //! asked is checked, and what is answered is written, as over plain HTTP.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use axum::body::{Body, to_bytes};
 use axum::extract::{Request, State};
 use axum::response::Response;
+use futures::FutureExt;
 use rmcp::model::{
     CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock, ErrorData, Implementation,
     JsonObject, ListResourcesResult, ListToolsResult, MetaObject, PaginatedRequestParams,
@@ -20,9 +22,8 @@ use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, Stream
 use rmcp::{RoleServer, ServerHandler};
 use vivace_model::Tenants;
 
-use super::PARTIAL_HEADER;
 use super::error::{ApiError, tenants_of};
-use super::no_such_page;
+use super::{PARTIAL_HEADER, no_such_page, panic_text};
 use crate::state::App;
 
 mod arguments;
@@ -103,7 +104,12 @@ impl ServerHandler for Mcp {
             let text = format!("unknown tool `{}`: tools/list names those there are", request.name);
             return Err(ErrorData::invalid_params(text, None));
         };
-        Ok(self.answer(spec, request.arguments.unwrap_or_default()).await.into())
+        // A panic would leave the transport waiting for an answer.
+        let answer = self.answer(spec, request.arguments.unwrap_or_default());
+        match AssertUnwindSafe(answer).catch_unwind().await {
+            Ok(result) => Ok(result.into()),
+            Err(panic) => Err(ErrorData::internal_error(panic_text(panic.as_ref()), None)),
+        }
     }
 
     async fn list_resources(
