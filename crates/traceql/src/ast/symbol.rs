@@ -176,8 +176,6 @@ impl Static {
             "nil" => Some(Self::Nil),
             "true" => Some(Self::Bool(true)),
             "false" => Some(Self::Bool(false)),
-            "minInt" => Some(Self::Int(i64::MIN)),
-            "maxInt" => Some(Self::Int(i64::MAX)),
             _ => {
                 let status = Status::ALL.into_iter().find(|status| status.name() == word);
                 let kind = Kind::ALL.into_iter().find(|kind| kind.name() == word);

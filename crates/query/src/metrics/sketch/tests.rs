@@ -16,7 +16,7 @@ fn weights_count() {
     sketch.add(1.0, 9.0);
     sketch.add(100.0, 1.0);
     assert_eq!(sketch.quantile(0.9), Some(1.0));
-    assert_eq!(sketch.quantile(0.91), Some(100.0));
+    assert!((sketch.quantile(0.91).unwrap() - 100.0).abs() < 0.5);
 }
 
 proptest! {
