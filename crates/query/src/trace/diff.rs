@@ -58,7 +58,7 @@ pub struct DiffTooLarge {
 #[expect(missing_docs, reason = "the names are those of the formats")]
 pub enum TraceDiff {
     Patch(TracePatch),
-    Native(TraceSummaryDiff),
+    Native(Box<TraceSummaryDiff>),
     Composed(Box<ComposedDiff>),
 }
 
@@ -100,7 +100,7 @@ pub fn diff(base: &Trace, compare: &Trace, format: DiffFormat) -> Result<TraceDi
     let patch = patch(&base, &compare, &matching);
     Ok(match format {
         DiffFormat::Patch => TraceDiff::Patch(patch),
-        DiffFormat::Native => TraceDiff::Native(summarise(&base, &compare, &patch)),
+        DiffFormat::Native => TraceDiff::Native(Box::new(summarise(&base, &compare, &patch))),
         DiffFormat::Composed => {
             TraceDiff::Composed(Box::new(compose(summarise(&base, &compare, &patch), patch)))
         }
