@@ -20,8 +20,8 @@ use crate::search::{SearchContext, search};
 use crate::source::{Damage, Piece, Source};
 use crate::tags;
 use crate::{
-    MetricsRequest, MetricsResponse, Progress, QueryError, SearchRequest, SearchResponse,
-    TagNames, TagNamesRequest, TagValues, TagValuesRequest, TraceResponse,
+    MetricsRequest, MetricsResponse, Progress, QueryError, SearchRequest, SearchResponse, TagNames,
+    TagNamesRequest, TagValues, TagValuesRequest, TraceResponse,
 };
 
 /// How many blocks' footers are kept in memory.
@@ -167,7 +167,8 @@ impl QueryEngine {
         self.within_deadline(async {
             let _running = self.admit().await?;
             let source = self.source(tenants).await?;
-            tags::names(&source, &self.context.budget, request, progress).await
+            let context = SearchContext { session: &self.session, budget: &self.context.budget, source };
+            tags::names(&context, request, progress).await
         })
         .await
     }
@@ -185,7 +186,8 @@ impl QueryEngine {
         self.within_deadline(async {
             let _running = self.admit().await?;
             let source = self.source(tenants).await?;
-            tags::values(&source, &self.context.budget, request, progress).await
+            let context = SearchContext { session: &self.session, budget: &self.context.budget, source };
+            tags::values(&context, request, progress).await
         })
         .await
     }

@@ -61,7 +61,7 @@ pub(crate) async fn search(
 }
 
 /// The traces that may match, newest first.
-async fn candidates(
+pub(crate) async fn candidates(
     context: &SearchContext<'_>,
     request: &SearchRequest,
     plan: &SearchPlan,
@@ -119,17 +119,7 @@ async fn decide(
     response: &mut SearchResponse,
     progress: Progress<'_, SearchResponse>,
 ) -> Result<(), QueryError> {
-    let ids: &FixedSizeBinaryArray = column(candidates, columns::TRACE_ID)?;
-    let first: &UInt32Array = column(candidates, FIRST_PIECE)?;
-    let last: &UInt32Array = column(candidates, LAST_PIECE)?;
-    let rows: Vec<usize> = (0..candidates.num_rows()).collect();
-    for chunk in rows.chunks(FETCHED_AT_ONCE) {
-        let wanted: Vec<TraceId> =
-            chunk.iter().map(|row| TraceId(ids.value(*row).try_into().unwrap_or_default())).collect();
-        let pieces = PieceRange {
-            first: chunk.iter().map(|row| first.value(*row)).min().unwrap_or(0) as usize,
-            last: chunk.iter().map(|row| last.value(*row)).max().unwrap_or(0) as usize,
-        };
+    for (wanted, pieces) in chunks(candidates)? {
         let mut fetched = fetch(&context.source, context.budget, &wanted, pieces).await?;
         for id in wanted {
             let Some(trace) = fetched.take(id) else { continue };
@@ -143,4 +133,21 @@ async fn decide(
         progress(&|| response.clone());
     }
     Ok(())
+}
+
+/// Candidates in portions that are fetched at once, and the pieces they have spans in.
+pub(crate) fn chunks(candidates: &RecordBatch) -> Result<Vec<(Vec<TraceId>, PieceRange)>, QueryError> {
+    let ids: &FixedSizeBinaryArray = column(candidates, columns::TRACE_ID)?;
+    let first: &UInt32Array = column(candidates, FIRST_PIECE)?;
+    let last: &UInt32Array = column(candidates, LAST_PIECE)?;
+    let rows: Vec<usize> = (0..candidates.num_rows()).collect();
+    let portion = |rows: &[usize]| {
+        let id = |row: &usize| TraceId(ids.value(*row).try_into().unwrap_or_default());
+        let pieces = PieceRange {
+            first: rows.iter().map(|row| first.value(*row)).min().unwrap_or(0) as usize,
+            last: rows.iter().map(|row| last.value(*row)).max().unwrap_or(0) as usize,
+        };
+        (rows.iter().map(id).collect(), pieces)
+    };
+    Ok(rows.chunks(FETCHED_AT_ONCE).map(portion).collect())
 }
