@@ -9,6 +9,7 @@ use crate::{Span, SpanId, SpanKind, TimeRange, TraceId};
 pub struct Trace {
     id: TraceId,
     spans: Vec<Span>,
+    parents: Vec<Option<usize>>,
     nested_sets: Vec<NestedSet>,
     child_counts: Vec<u32>,
     root: Option<usize>,
@@ -35,7 +36,7 @@ impl Trace {
         let parents = parent_indexes(&spans);
         let root = spans.iter().rposition(|span| span.parent_span_id.is_none());
         let (nested_sets, child_counts) = number(&spans, &parents);
-        Some(Self { id, spans, nested_sets, child_counts, root })
+        Some(Self { id, spans, parents, nested_sets, child_counts, root })
     }
 
     /// The trace's id.
@@ -61,6 +62,12 @@ impl Trace {
     /// Place in the tree of the span at `index`.
     pub fn nested_set(&self, index: usize) -> NestedSet {
         self.nested_sets.get(index).copied().unwrap_or_default()
+    }
+
+    /// Index of the parent of the span at `index`; [`None`] for a root, and while the parent has not arrived. A damaged
+    /// trace may have spans that are their own ancestors.
+    pub fn parent(&self, index: usize) -> Option<usize> {
+        self.parents.get(index).copied().flatten()
     }
 
     /// Number of direct children of the span at `index`.

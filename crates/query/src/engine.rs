@@ -15,6 +15,7 @@ use vivace_model::{TenantId, Tenants, TraceId};
 use vivace_storage::{BlockReader, Catalogs, LiveSpans, Snapshot};
 
 use crate::fetch::{PieceRange, fetch};
+use crate::metrics::metrics;
 use crate::pool::BudgetPool;
 use crate::search::{SearchContext, search};
 use crate::source::{Damage, Piece, Source};
@@ -110,7 +111,7 @@ impl QueryEngine {
         let work = async {
             let _running = self.admit().await?;
             let source = self.source(tenants).await?;
-            let context = SearchContext { session: &self.session, budget: &self.context.budget, source };
+            let context = self.search_context(source);
             search(&context, request, &mut response, progress).await?;
             Ok::<_, QueryError>(context.source.partial())
         };
@@ -134,8 +135,7 @@ impl QueryEngine {
         self.within_deadline(async {
             let _running = self.admit().await?;
             let source = self.source(tenants).await?;
-            let _ = (source, request, progress);
-            Err(QueryError::Invalid("metrics queries are not supported yet".to_owned()))
+            metrics(&self.search_context(source), request, progress).await
         })
         .await
     }
@@ -167,7 +167,7 @@ impl QueryEngine {
         self.within_deadline(async {
             let _running = self.admit().await?;
             let source = self.source(tenants).await?;
-            let context = SearchContext { session: &self.session, budget: &self.context.budget, source };
+            let context = self.search_context(source);
             tags::names(&context, request, progress).await
         })
         .await
@@ -186,10 +186,19 @@ impl QueryEngine {
         self.within_deadline(async {
             let _running = self.admit().await?;
             let source = self.source(tenants).await?;
-            let context = SearchContext { session: &self.session, budget: &self.context.budget, source };
+            let context = self.search_context(source);
             tags::values(&context, request, progress).await
         })
         .await
+    }
+
+    fn search_context(&self, source: Arc<Source>) -> SearchContext<'_> {
+        SearchContext {
+            session: &self.session,
+            budget: &self.context.budget,
+            source,
+            parallelism: self.options.parallelism.max(1),
+        }
     }
 
     async fn within_deadline<T>(

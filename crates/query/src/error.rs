@@ -1,3 +1,4 @@
+use arrow::error::ArrowError;
 use datafusion::common::DataFusionError;
 use vivace_base::{ErrorKind, MemoryRefused};
 use vivace_storage::{BlockError, CatalogError, ColumnError};
@@ -61,6 +62,12 @@ impl From<DataFusionError> for QueryError {
 
 impl From<ColumnError> for QueryError {
     fn from(error: ColumnError) -> Self {
+        Self::Execution(error.to_string())
+    }
+}
+
+impl From<ArrowError> for QueryError {
+    fn from(error: ArrowError) -> Self {
         Self::Execution(error.to_string())
     }
 }

@@ -6,9 +6,12 @@ mod compare;
 mod filter;
 mod operand;
 pub(crate) mod rows;
+mod sum;
 
+pub(crate) use compare::{compare, compare_numbers};
 pub(crate) use filter::{Filter, Operands, trace_level};
 pub(crate) use operand::Operand;
+pub(crate) use sum::ExactSum;
 
 #[cfg(test)]
 mod tests;

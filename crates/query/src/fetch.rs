@@ -13,7 +13,7 @@ use crate::QueryError;
 use crate::source::Source;
 
 /// A span in memory takes about this many times what it takes as columns.
-const DECODED_FACTOR: u64 = 3;
+pub(crate) const DECODED_FACTOR: u64 = 3;
 
 /// The pieces in which to look, both inclusive.
 #[derive(Debug, Clone, Copy)]

@@ -6,6 +6,7 @@ mod engine;
 mod error;
 mod eval;
 mod fetch;
+mod metrics;
 mod pipeline;
 mod plan;
 mod pool;

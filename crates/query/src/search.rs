@@ -1,14 +1,16 @@
 //! Search in two phases. DataFusion narrows all spans down to the traces that may match, newest first; those are then
 //! fetched whole, a few at a time, and decided on by the pipeline until the limit is reached.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use arrow::array::{FixedSizeBinaryArray, RecordBatch, UInt32Array};
+use arrow::datatypes::DataType;
 use datafusion::common::DataFusionError;
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::execution::session_state::SessionState;
-use datafusion::functions_aggregate::expr_fn::{bool_or, max, min};
-use datafusion::logical_expr::{Expr, col, lit};
+use datafusion::functions_aggregate::expr_fn::{bool_or, max, min, sum};
+use datafusion::logical_expr::{Expr, cast, col, lit};
 use datafusion::prelude::{DataFrame, SessionContext};
 use futures::StreamExt;
 use vivace_base::MemoryBudget;
@@ -32,6 +34,8 @@ pub(crate) struct SearchContext<'a> {
     pub(crate) session: &'a SessionState,
     pub(crate) budget: &'a Arc<MemoryBudget>,
     pub(crate) source: Arc<Source>,
+    /// On how many threads the query runs.
+    pub(crate) parallelism: usize,
 }
 
 /// Runs a search, filling `response` as it goes, so that what is known is there when time runs out.
@@ -73,21 +77,72 @@ pub(crate) async fn candidates(
     Ok(newest_traces(spans, request, plan)?.limit(0, limit)?.execute_stream().await?)
 }
 
-fn newest_traces(
-    spans: DataFrame,
-    request: &SearchRequest,
+/// Each trace that meets the plan's condition with the first and last piece it is in; only those in several when
+/// `every` other trace is to be looked at anyway. For [`id_and_pieces`].
+pub(crate) async fn trace_pieces(
+    context: &SearchContext<'_>,
     plan: &SearchPlan,
-) -> Result<DataFrame, DataFusionError> {
+    every: bool,
+) -> Result<SendableRecordBatchStream, QueryError> {
+    let table = SpanTable::new(Arc::clone(&context.source), Arc::new(plan.filters.clone()));
+    let session = SessionContext::new_with_state(context.session.clone());
+    let spans = session.read_table(Arc::new(table))?;
+    let mut wanted = condition(&plan.condition);
+    if every {
+        wanted = wanted.and(col(FIRST_PIECE).not_eq(col(LAST_PIECE)));
+    }
+    let traces = spans.aggregate(vec![col(columns::TRACE_ID)], trace_facts(plan))?.filter(wanted)?;
+    let shown = [columns::TRACE_ID, FIRST_PIECE, LAST_PIECE];
+    Ok(traces.select_columns(&shown)?.execute_stream().await?)
+}
+
+/// Trace id, first and last piece of each row.
+pub(crate) fn id_and_pieces(
+    batch: &RecordBatch,
+) -> Result<impl Iterator<Item = (TraceId, usize, usize)> + '_, QueryError> {
+    let ids: &FixedSizeBinaryArray = column(batch, columns::TRACE_ID)?;
+    let first: &UInt32Array = column(batch, FIRST_PIECE)?;
+    let last: &UInt32Array = column(batch, LAST_PIECE)?;
+    Ok((0..batch.num_rows()).map(|row| {
+        let id = TraceId(ids.value(row).try_into().unwrap_or_default());
+        (id, first.value(row) as usize, last.value(row) as usize)
+    }))
+}
+
+/// Candidates in portions that are fetched at once, each with the pieces it has spans in.
+pub(crate) fn portions(candidates: &RecordBatch) -> Result<Vec<(Vec<TraceId>, PieceRange)>, QueryError> {
+    let rows: Vec<(TraceId, usize, usize)> = id_and_pieces(candidates)?.collect();
+    let portion = |rows: &[(TraceId, usize, usize)]| {
+        let pieces = PieceRange {
+            first: rows.iter().map(|(_, first, _)| *first).min().unwrap_or(0),
+            last: rows.iter().map(|(.., last)| *last).max().unwrap_or(0),
+        };
+        (rows.iter().map(|(id, ..)| *id).collect(), pieces)
+    };
+    Ok(rows.chunks(FETCHED_AT_ONCE).map(portion).collect())
+}
+
+/// What is computed of each trace: first start, last end, pieces, and what the condition asks for.
+fn trace_facts(plan: &SearchPlan) -> Vec<Expr> {
     let mut facts = vec![
         min(col(columns::START)).alias(columns::START),
         max(col(columns::END)).alias(columns::END),
         min(col(columns::PIECE)).alias(FIRST_PIECE),
         max(col(columns::PIECE)).alias(LAST_PIECE),
     ];
-    facts.extend((0..plan.filters.len()).map(|filter| {
+    for filter in 0..plan.filters.len() {
         let name = match_column(filter);
-        bool_or(col(name.as_str())).alias(name)
-    }));
+        facts.push(bool_or(col(name.as_str())).alias(name));
+    }
+    facts.extend(counted(&plan.condition).into_iter().map(count_matches));
+    facts
+}
+
+fn newest_traces(
+    spans: DataFrame,
+    request: &SearchRequest,
+    plan: &SearchPlan,
+) -> Result<DataFrame, DataFusionError> {
     let duration = || col(columns::END) - col(columns::START);
     let mut wanted = condition(&plan.condition)
         .and(col(columns::END).gt_eq(lit(request.range.start)))
@@ -99,12 +154,32 @@ fn newest_traces(
         wanted = wanted.and(duration().lt_eq(lit(longest)));
     }
     let newest_first = vec![col(columns::START).sort(false, false), col(columns::TRACE_ID).sort(true, false)];
-    spans.aggregate(vec![col(columns::TRACE_ID)], facts)?.filter(wanted)?.sort(newest_first)
+    spans.aggregate(vec![col(columns::TRACE_ID)], trace_facts(plan))?.filter(wanted)?.sort(newest_first)
+}
+
+/// The filters whose matches are counted.
+fn counted(condition: &Condition) -> BTreeSet<usize> {
+    match condition {
+        Condition::Any | Condition::Matched(_) => BTreeSet::new(),
+        Condition::MatchedOften { filter, .. } => BTreeSet::from([*filter]),
+        Condition::And(left, right) | Condition::Or(left, right) => &counted(left) | &counted(right),
+    }
+}
+
+fn count_matches(filter: usize) -> Expr {
+    let matched = col(match_column(filter)).is_true();
+    sum(cast(matched, DataType::Int64)).alias(count_column(filter))
+}
+
+fn count_column(filter: usize) -> String {
+    format!("count_{filter}")
 }
 
 fn condition(condition: &Condition) -> Expr {
     match condition {
+        Condition::Any => lit(true),
         Condition::Matched(filter) => col(match_column(*filter)),
+        Condition::MatchedOften { filter, at_least } => col(count_column(*filter)).gt_eq(lit(*at_least)),
         Condition::And(left, right) => self::condition(left).and(self::condition(right)),
         Condition::Or(left, right) => self::condition(left).or(self::condition(right)),
     }
@@ -119,7 +194,7 @@ async fn decide(
     response: &mut SearchResponse,
     progress: Progress<'_, SearchResponse>,
 ) -> Result<(), QueryError> {
-    for (wanted, pieces) in chunks(candidates)? {
+    for (wanted, pieces) in portions(candidates)? {
         let mut fetched = fetch(&context.source, context.budget, &wanted, pieces).await?;
         for id in wanted {
             let Some(trace) = fetched.take(id) else { continue };
@@ -133,21 +208,4 @@ async fn decide(
         progress(&|| response.clone());
     }
     Ok(())
-}
-
-/// Candidates in portions that are fetched at once, and the pieces they have spans in.
-pub(crate) fn chunks(candidates: &RecordBatch) -> Result<Vec<(Vec<TraceId>, PieceRange)>, QueryError> {
-    let ids: &FixedSizeBinaryArray = column(candidates, columns::TRACE_ID)?;
-    let first: &UInt32Array = column(candidates, FIRST_PIECE)?;
-    let last: &UInt32Array = column(candidates, LAST_PIECE)?;
-    let rows: Vec<usize> = (0..candidates.num_rows()).collect();
-    let portion = |rows: &[usize]| {
-        let id = |row: &usize| TraceId(ids.value(*row).try_into().unwrap_or_default());
-        let pieces = PieceRange {
-            first: rows.iter().map(|row| first.value(*row)).min().unwrap_or(0) as usize,
-            last: rows.iter().map(|row| last.value(*row)).max().unwrap_or(0) as usize,
-        };
-        (rows.iter().map(id).collect(), pieces)
-    };
-    Ok(rows.chunks(FETCHED_AT_ONCE).map(portion).collect())
 }

@@ -34,7 +34,7 @@ trait Question {
 
     /// What a piece's index or dictionaries say.
     async fn indexed(
-        &self,
+        &mut self,
         piece: &Piece,
         context: &SearchContext<'_>,
     ) -> Result<Indexed<Self::Item>, QueryError>;

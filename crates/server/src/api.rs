@@ -8,7 +8,7 @@ use axum::extract::Request;
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
-use axum::routing::any;
+use axum::routing::{MethodRouter, any};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
 use tower_http::compression::predicate::{NotForContentType, Predicate, SizeAbove};
@@ -17,41 +17,58 @@ use crate::metrics::observe;
 use crate::otlp;
 use crate::state::App;
 
+mod accept;
+mod endpoints;
 mod error;
 mod json;
+mod metrics;
 mod params;
 mod search;
 mod status;
 mod tags;
 mod traces;
 
+pub(crate) use endpoints::markdown;
+
 /// Smaller answers are sent as they are.
 const COMPRESS_FROM: u64 = 1024;
 
 /// Everything on the HTTP port. As Tempo does, any method is taken for any path.
 pub(crate) fn router(app: &App) -> Router {
-    let routes = Router::new()
-        .route("/api/search", any(search::search))
-        .route("/api/traces/{traceID}", any(traces::v1))
-        .route("/api/v2/traces/{traceID}", any(traces::v2))
-        .route("/api/search/tags", any(tags::names_v1))
-        .route("/api/v2/search/tags", any(tags::names_v2))
-        .route("/api/search/tag/{tagName}/values", any(tags::values_v1))
-        .route("/api/v2/search/tag/{tagName}/values", any(tags::values_v2))
-        .route("/api/echo", any(status::echo))
-        .route("/api/status/buildinfo", any(status::build_info))
-        .route("/ready", any(status::ready))
-        .route("/metrics", any(status::metrics))
-        .route("/status", any(status::overview))
-        .route("/status/version", any(status::version))
-        .route("/status/config", any(status::config))
-        .route("/status/services", any(status::services))
-        .route("/status/endpoints", any(status::endpoints))
-        .fallback(not_found)
-        .with_state(App::clone(app));
+    let add = |router: Router<App>, (path, handler): (&str, MethodRouter<App>)| router.route(path, handler);
+    let routes = routes().into_iter().fold(Router::new(), add);
+    let routes = routes.fallback(not_found).with_state(App::clone(app));
     let worthwhile = SizeAbove::new(COMPRESS_FROM).and(NotForContentType::GRPC);
     let compressed = routes.layer(CompressionLayer::new().compress_when(worthwhile));
     guarded(observe(compressed, app))
+}
+
+/// Every path; `endpoints` says what there is to know about each. Names of tags may have slashes in them, so that only
+/// the handler finds where they end.
+fn routes() -> Vec<(&'static str, MethodRouter<App>)> {
+    vec![
+        ("/api/search", any(search::search)),
+        ("/api/traces/{traceID}", any(traces::v1)),
+        ("/api/v2/traces/{traceID}", any(traces::v2)),
+        ("/api/search/tags", any(tags::names_v1)),
+        ("/api/v2/search/tags", any(tags::names_v2)),
+        ("/api/search/tag/{*tagName_values}", any(tags::values_v1)),
+        ("/api/v2/search/tag/{*tagName_values}", any(tags::values_v2)),
+        ("/api/metrics/query_range", any(metrics::range)),
+        ("/api/metrics/query", any(metrics::instant)),
+        ("/api/echo", any(status::echo)),
+        ("/api/status/buildinfo", any(status::build_info)),
+        ("/ready", any(status::ready)),
+        ("/metrics", any(status::metrics)),
+        ("/status", any(status::overview)),
+        ("/status/version", any(status::version)),
+        ("/status/config", any(status::config)),
+        ("/status/runtime_config", any(status::runtime_config)),
+        ("/status/overrides", any(status::overrides)),
+        ("/status/overrides/{tenant}", any(status::tenant_overrides)),
+        ("/status/services", any(status::services)),
+        ("/status/endpoints", any(status::endpoints)),
+    ]
 }
 
 /// Everything on the gRPC port: nothing yet.
@@ -76,6 +93,10 @@ async fn not_found(request: Request) -> Response<Body> {
     if content_type.is_some_and(|text| text.starts_with("application/grpc")) {
         return otlp::unimplemented(request).await;
     }
+    no_such_page()
+}
+
+fn no_such_page() -> Response {
     (StatusCode::NOT_FOUND, "404 page not found\n").into_response()
 }
 

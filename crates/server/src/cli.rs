@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::api;
 use crate::config::{self, Config, ConfigArgs};
 use crate::demo::{self, DemoArgs};
 use crate::query_cli::{self, QueryArgs};
@@ -28,6 +29,9 @@ enum Command {
     /// Prints docs/configuration.md.
     #[command(hide = true)]
     ConfigDocs,
+    /// Prints docs/api.md.
+    #[command(hide = true)]
+    ApiDocs,
 }
 
 #[derive(Debug, Args)]
@@ -54,6 +58,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Demo(args) => block_on(demo::run(args)),
         Command::Query(args) => block_on(query_cli::run(*args)),
         Command::ConfigDocs => print(&config::markdown()),
+        Command::ApiDocs => print(&api::markdown()),
     }
 }
 

@@ -167,6 +167,12 @@ configuration! {
     max_result_limit: usize = "262144";
     /// Longest time range of a search.
     max_search_duration: Duration = "168h";
+    /// Longest time range of a metrics query.
+    max_metrics_duration: Duration = "24h";
+    /// Most steps of a metrics query: its time range divided by its step.
+    max_intervals: usize = "10000";
+    /// Most exemplars of a metrics query, and how many one has that does not say `exemplars`.
+    max_exemplars: usize = "100";
     /// Spans returned per trace by a search that does not say `spss`.
     default_spans_per_span_set: usize = "3";
     /// Largest `spss` of a search.

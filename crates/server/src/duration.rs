@@ -54,6 +54,11 @@ fn leading_part(text: &str) -> Option<(Duration, &str)> {
     fits.then(|| (Duration::from_nanos(fraction.round() as u64), rest))
 }
 
+/// A duration in nanoseconds, as long as 64 bits can say.
+pub(crate) fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
 /// Writes a duration so that [`parse`] reads the same: in one unit, the largest that leaves no fraction.
 pub(crate) fn print(duration: Duration) -> String {
     let nanos = duration.as_nanos();

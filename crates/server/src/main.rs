@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use tikv_jemallocator::Jemalloc;
 
 mod api;
+mod ask;
 mod backend;
 mod cli;
 mod codes;
@@ -17,6 +18,7 @@ mod logging;
 mod metrics;
 mod otlp;
 mod query_cli;
+mod rfc3339;
 mod serve;
 mod state;
 mod tenant;

@@ -4,6 +4,8 @@ mod answer;
 mod client;
 mod error;
 mod filter;
+mod metrics;
+mod sparkline;
 mod tables;
 mod terminal;
 mod time;
@@ -50,6 +52,8 @@ enum Command {
     Tags(TagsArgs),
     /// List the values of one attribute
     TagValues(TagValuesArgs),
+    /// Measure spans with TraceQL, over time or at once
+    Metrics(metrics::MetricsArgs),
 }
 
 #[derive(Debug, Args)]
@@ -152,6 +156,7 @@ pub(crate) async fn run(args: QueryArgs) -> ExitCode {
         Command::Trace(args) => trace(&args).await,
         Command::Tags(args) => tags(&args).await,
         Command::TagValues(args) => tag_values(&args).await,
+        Command::Metrics(args) => metrics::metrics(&args).await,
     };
     match shown {
         Ok(shown) => print(&shown),

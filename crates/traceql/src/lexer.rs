@@ -6,7 +6,7 @@ mod duration;
 mod literal;
 
 pub(crate) use attribute::is_plain_name;
-pub use duration::format_duration;
+pub use duration::{format_duration, parse_duration};
 
 use crate::ast::{Intrinsic, Scope};
 use crate::token::{Token, TokenKind};
@@ -35,6 +35,11 @@ pub(crate) fn lex(text: &str) -> Vec<Token> {
             return tokens;
         }
     }
+}
+
+/// Whitespace between tokens: what Go's scanner skips. Attribute names end at more than that.
+fn is_space(c: char) -> bool {
+    matches!(c, ' ' | '\t' | '\r' | '\n')
 }
 
 struct Lexer<'a> {
@@ -79,7 +84,7 @@ impl<'a> Lexer<'a> {
     /// Steps over whitespace and comments.
     fn skip_trivia(&mut self) -> Lexed<()> {
         loop {
-            self.take_while(char::is_whitespace);
+            self.take_while(is_space);
             if self.rest().starts_with("//") {
                 self.take_while(|c| c != '\n');
             } else if self.rest().starts_with("/*") {
@@ -112,7 +117,7 @@ impl<'a> Lexer<'a> {
         found.map(|symbol| TokenKind::Symbol(symbol)).ok_or_else(|| format!("invalid character {first:?}"))
     }
 
-    /// An identifier, and the attribute or scoped intrinsic it may start.
+    /// An identifier or named integer, and the attribute or scoped intrinsic it may start.
     fn word(&mut self) -> Lexed {
         let start = self.offset;
         let word = self.take_while(|c| c.is_alphanumeric() || c == '_');
@@ -131,7 +136,11 @@ impl<'a> Lexer<'a> {
                 None => Ok(TokenKind::Word(word.to_owned())),
             },
             Some(':') => self.scoped_intrinsic(start, word),
-            _ => Ok(TokenKind::Word(word.to_owned())),
+            _ => Ok(match word {
+                "minInt" => TokenKind::Int(i64::MIN),
+                "maxInt" => TokenKind::Int(i64::MAX),
+                _ => TokenKind::Word(word.to_owned()),
+            }),
         }
     }
 

@@ -17,7 +17,7 @@ pub use ast::{
     SpansetExpr, SpansetOp, Stage, Static, Status, UnaryOp,
 };
 pub use error::{ErrorStage, TraceqlError};
-pub use lenient::parse_tag_filter;
-pub use lexer::format_duration;
+pub use lenient::{MAX_CONDITION_GROUPS, TooManyConditionGroups, check_condition_groups, parse_tag_filter};
+pub use lexer::{format_duration, parse_duration};
 pub use parser::{MAX_DEPTH, MAX_NESTING, MAX_TEXT, parse, parse_attribute, parse_validated};
 pub use pattern::compile_pattern;

@@ -3,7 +3,7 @@ use crate::ast::Attribute;
 /// What the lexer makes of a stretch of text.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum TokenKind {
-    /// Operator or bracket.
+    /// Operator, bracket or comma.
     Symbol(&'static str),
     /// Identifier: keyword, function, bare intrinsic, or unknown.
     Word(String),
@@ -43,8 +43,6 @@ const KEYWORDS: &[&str] = &[
     "client",
     "producer",
     "consumer",
-    "minInt",
-    "maxInt",
     "by",
     "coalesce",
     "select",
@@ -72,14 +70,14 @@ impl TokenKind {
     pub(crate) fn complaint(&self) -> String {
         let class = match self {
             Self::Symbol(symbol) => symbol,
-            Self::Word(word) if is_known(word) => word.as_str(),
+            Self::Word(word) if is_keyword(word) => word.as_str(),
             Self::Word(word) => return format!("unknown identifier: {word}"),
             Self::Invalid(message) => return message.clone(),
             Self::Int(_) => "INTEGER",
             Self::Float(_) => "FLOAT",
             Self::Duration(_) => "DURATION",
             Self::String(_) => "STRING",
-            Self::Attribute(_) => "IDENTIFIER",
+            Self::Attribute(_) => "attribute",
             Self::End => "$end",
         };
         format!("syntax error: unexpected {class}")
@@ -88,13 +86,14 @@ impl TokenKind {
     /// Whether [`Self::complaint`] says all there is to say.
     pub(crate) fn is_mistake(&self) -> bool {
         match self {
-            Self::Word(word) => !is_known(word),
+            Self::Word(word) => !is_keyword(word),
             Self::Invalid(_) => true,
             _ => false,
         }
     }
 }
 
-fn is_known(word: &str) -> bool {
+/// Whether the word has a meaning of its own, so that it names nothing else.
+pub(crate) fn is_keyword(word: &str) -> bool {
     KEYWORDS.contains(&word) || crate::ast::Intrinsic::from_name(word).is_some()
 }

@@ -5,7 +5,7 @@ use vivace_traceql::{
     Attribute, BinaryOp, FieldExpr, Intrinsic, Kind, Scope, Static, Status, UnaryOp, format_duration,
 };
 
-use super::Subject;
+use super::trace::Subject;
 use super::value::{Val, arithmetic, compare, negated};
 
 /// One choice of an event and a link of the span.
@@ -22,10 +22,26 @@ pub(crate) fn holds(subject: &Subject<'_>, filter: &FieldExpr) -> bool {
 
 /// What a result shows of the attribute; the first event or link that has it speaks for all.
 pub(crate) fn output(subject: &Subject<'_>, attribute: &Attribute) -> Option<Value> {
-    choices(subject).into_iter().find_map(|choice| shown(lookup(subject, choice, attribute)))
+    shown(attribute_of(subject, attribute))
 }
 
-fn shown(value: Val) -> Option<Value> {
+/// The attribute's value, nil where missing; the first event or link that has it speaks for all.
+pub(crate) fn attribute_of(subject: &Subject<'_>, attribute: &Attribute) -> Val {
+    first(subject, |choice| lookup(subject, choice, attribute))
+}
+
+/// The expression's value, nil where missing, for the first choice of an event and a link that has one.
+pub(crate) fn value_of(subject: &Subject<'_>, expr: &FieldExpr) -> Val {
+    first(subject, |choice| value(subject, choice, expr))
+}
+
+fn first(subject: &Subject<'_>, value: impl Fn(Choice<'_>) -> Val) -> Val {
+    let mut values = choices(subject).into_iter().map(value);
+    values.find(|value| !matches!(value, Val::Nil | Val::Nowhere)).unwrap_or(Val::Nil)
+}
+
+/// As it is seen from outside; [`None`] for nil.
+pub(crate) fn shown(value: Val) -> Option<Value> {
     Some(match value {
         Val::Nil | Val::Nowhere => return None,
         Val::Int(number) => Value::Int(number),

@@ -78,6 +78,15 @@ pub(crate) fn holds(filter: &Filter, batch: &RecordBatch) -> Result<BooleanArray
     Ok((0..batch.num_rows()).map(|row| Some(columns.any_binding(filter, row))).collect())
 }
 
+/// Per row the value of an attribute, the first of several events or links that has it.
+pub(crate) fn values<'a>(
+    attribute: &Attribute,
+    batch: &'a RecordBatch,
+) -> Result<Vec<Operand<'a>>, ColumnError> {
+    let columns = Columns::new(std::slice::from_ref(attribute), batch)?;
+    Ok((0..batch.num_rows()).map(|row| columns.first_value(row)).collect())
+}
+
 /// Calls `visit` with every value an attribute has on these rows: one of each event and link where several have it.
 pub(crate) fn each_value<'a>(
     attribute: &Attribute,
@@ -130,6 +139,14 @@ impl<'a> Columns<'a> {
         pairs
             .take(MAX_BINDINGS)
             .any(|(event, link)| filter.holds(&Binding { columns: self, row, event, link }))
+    }
+
+    fn first_value(&self, row: usize) -> Operand<'a> {
+        let events = self.bindings(row, Self::looks_at_events, self.events.map(|events| events.of_row(row)));
+        let links = self.bindings(row, Self::looks_at_links, self.links.map(|links| links.of_row(row)));
+        let pairs = events.iter().flat_map(|event| links.iter().map(move |link| (*event, *link)));
+        let values = pairs.take(MAX_BINDINGS).map(|(event, link)| self.operand(0, row, event, link));
+        values.into_iter().find(|value| !value.is_nil()).unwrap_or(Operand::Nil)
     }
 
     /// The values the only attribute has on a row under some choice of an event and a link.

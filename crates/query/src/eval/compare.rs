@@ -7,7 +7,7 @@ use super::Operand;
 
 /// `left op right` for the six comparisons. Nil and types that do not go together make it false; an array satisfies
 /// `!=` if all its elements do, any other comparison if one does; two arrays never compare.
-pub(super) fn compare(op: BinaryOp, left: &Operand<'_>, right: &Operand<'_>) -> bool {
+pub(crate) fn compare(op: BinaryOp, left: &Operand<'_>, right: &Operand<'_>) -> bool {
     match (left, right) {
         (Operand::Array(_), Operand::Array(_)) => false,
         (Operand::Array(elements), scalar) => {
@@ -126,6 +126,11 @@ fn compare_exactly(int: i64, float: f64) -> Option<Ordering> {
     }
     let whole = float.trunc() as i64;
     Some(int.cmp(&whole).then_with(|| 0.0_f64.partial_cmp(&float.fract()).unwrap_or(Ordering::Equal)))
+}
+
+/// How two numbers compare, whatever their types; [`None`] when one is no number.
+pub(crate) fn compare_numbers(left: &Operand<'_>, right: &Operand<'_>) -> Option<Ordering> {
+    Number::of(left)?.cmp(Number::of(right)?)
 }
 
 /// `left op right` for `+ - * / % ^`. What has no result (nil, a type that cannot, division by zero, not a number) is

@@ -50,9 +50,14 @@ impl Filter {
         self.attributes.iter().any(trace_level)
     }
 
+    /// The value of the expression.
+    pub(crate) fn value<'a>(&'a self, operands: &'a impl Operands) -> Operand<'a> {
+        evaluate(&self.root, operands)
+    }
+
     /// Whether the expression is true.
     pub(crate) fn holds(&self, operands: &impl Operands) -> bool {
-        evaluate(&self.root, operands) == Operand::Bool(true)
+        self.value(operands) == Operand::Bool(true)
     }
 }
 

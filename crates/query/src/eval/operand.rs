@@ -118,6 +118,34 @@ impl<'a> Operand<'a> {
         }
     }
 
+    /// Appends bytes that are equal for equal values of equal types, and only for those.
+    pub(crate) fn encode(&self, key: &mut Vec<u8>) {
+        let mut fixed = |tag: u8, bytes: [u8; 8]| {
+            key.push(tag);
+            key.extend(bytes);
+        };
+        match self {
+            Self::Nil | Self::Unbound => key.push(0),
+            Self::Int(number) => fixed(1, number.to_le_bytes()),
+            // One zero, one NaN.
+            Self::Float(number) if *number == 0.0 => fixed(2, 0.0_f64.to_le_bytes()),
+            Self::Float(number) if number.is_nan() => fixed(2, f64::NAN.to_le_bytes()),
+            Self::Float(number) => fixed(2, number.to_le_bytes()),
+            Self::Duration(nanos) => fixed(3, nanos.to_le_bytes()),
+            Self::Bool(truth) => key.extend([4, u8::from(*truth)]),
+            Self::Status(status) => key.extend([5, *status as u8]),
+            Self::Kind(kind) => key.extend([6, *kind as u8]),
+            Self::String(text) => {
+                fixed(7, (text.len() as u64).to_le_bytes());
+                key.extend(text.as_bytes());
+            }
+            Self::Array(elements) => {
+                fixed(8, (elements.len() as u64).to_le_bytes());
+                elements.iter().for_each(|element| element.encode(key));
+            }
+        }
+    }
+
     /// How a search result shows it: durations, statuses and kinds as text (`reference/tempo.md` 2.3); [`None`] when
     /// there is nothing to show.
     pub(crate) fn to_output(&self) -> Option<Value> {

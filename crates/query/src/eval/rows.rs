@@ -12,14 +12,30 @@ pub(crate) const MAX_BINDINGS: usize = 10_000;
 
 /// Whether the filter holds for the span at `index`: for some choice of one event and one link, if it looks at those.
 pub(crate) fn holds(filter: &Filter, trace: &Trace, index: usize) -> bool {
-    let Some(span) = trace.spans().get(index) else { return false };
+    any_binding(filter, trace, index, |row| filter.holds(row).then_some(())).is_some()
+}
+
+/// The value of an expression for the span at `index`; of several events or links the first that gives one.
+pub(crate) fn evaluate(expr: &Filter, trace: &Trace, index: usize) -> Operand<'static> {
+    let value = |row: &Row<'_>| Some(expr.value(row).into_owned()).filter(|value| !value.is_nil());
+    any_binding(expr, trace, index, value).unwrap_or(Operand::Nil)
+}
+
+fn any_binding<T>(
+    filter: &Filter,
+    trace: &Trace,
+    index: usize,
+    mut test: impl FnMut(&Row<'_>) -> Option<T>,
+) -> Option<T> {
+    let span = trace.spans().get(index)?;
     let attributes = filter.attributes();
-    let row = |event, link| Row { attributes, trace, index, span, event, link };
     let events =
         bindings(&span.events, attributes.iter().any(|a| of_events(a) || found_in(a, span, event_has)));
     let links = bindings(&span.links, attributes.iter().any(|a| of_links(a) || found_in(a, span, link_has)));
     let pairs = events.iter().flat_map(|event| links.iter().map(move |link| (*event, *link)));
-    pairs.take(MAX_BINDINGS).any(|(event, link)| filter.holds(&row(event, link)))
+    pairs
+        .take(MAX_BINDINGS)
+        .find_map(|(event, link)| test(&Row { attributes, trace, index, span, event, link }))
 }
 
 /// The value of an attribute on the span at `index`, for output. Of several events or links the first that has it.

@@ -122,7 +122,7 @@ impl Question for Names<'_> {
     }
 
     async fn indexed(
-        &self,
+        &mut self,
         piece: &Piece,
         context: &SearchContext<'_>,
     ) -> Result<Indexed<Self::Item>, QueryError> {

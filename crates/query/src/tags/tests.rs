@@ -122,7 +122,12 @@ impl World {
 
     fn context(&self) -> SearchContext<'_> {
         let source = Source::new(self.pieces.clone(), Damage::default(), self.blocks.len() as u32, 1);
-        SearchContext { session: &self.session, budget: &self.budget, source: Arc::new(source) }
+        SearchContext {
+            session: &self.session,
+            budget: &self.budget,
+            source: Arc::new(source),
+            parallelism: 2,
+        }
     }
 
     async fn names(&self, filter: Option<&str>, range: TimeRange, limit: usize) -> TagNames {

@@ -11,7 +11,7 @@ use super::Question;
 use crate::eval::{Filter, rows, trace_level};
 use crate::fetch::fetch;
 use crate::plan::SearchPlan;
-use crate::search::{SearchContext, candidates, chunks};
+use crate::search::{SearchContext, candidates, portions};
 use crate::{QueryError, SearchRequest};
 
 /// Adds what the spans have that overlap the range and match the filter, given as text and compiled.
@@ -37,7 +37,7 @@ pub(super) async fn answer(
     };
     let mut found = candidates(context, &request, &plan).await?;
     while let Some(batch) = found.next().await {
-        for (wanted, pieces) in chunks(&batch?)? {
+        for (wanted, pieces) in portions(&batch?)? {
             let mut fetched = fetch(&context.source, context.budget, &wanted, pieces).await?;
             let traces = wanted.into_iter().filter_map(|id| fetched.take(id)).collect::<Vec<_>>();
             add(context, question, filter, range, &traces)?;

@@ -71,7 +71,7 @@ impl Question for Values<'_> {
     }
 
     async fn indexed(
-        &self,
+        &mut self,
         piece: &Piece,
         context: &SearchContext<'_>,
     ) -> Result<Indexed<TagValue>, QueryError> {

@@ -5,6 +5,7 @@ use vivace_base::{ErrorKind, Retry};
 use vivace_model::{InvalidTenant, Tenants};
 use vivace_query::QueryError;
 
+use crate::ask::InvalidQuestion;
 use crate::state::App;
 use crate::{codes, tenant};
 
@@ -29,6 +30,12 @@ impl ApiError {
 
 impl From<QueryError> for ApiError {
     fn from(error: QueryError) -> Self {
+        Self::new(error.kind(), error.to_string())
+    }
+}
+
+impl From<InvalidQuestion> for ApiError {
+    fn from(error: InvalidQuestion) -> Self {
         Self::new(error.kind(), error.to_string())
     }
 }

@@ -4,11 +4,13 @@
 //!
 //! Nothing written here may be of a shape that Kiali breaks on (`reference/kiali.md` 2.9).
 
+use axum::http::HeaderValue;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
-use vivace_query::{SearchResponse, TagNames, TagScope, TagValueKind, TagValues};
+use vivace_query::{MetricsResponse, SearchResponse, TagNames, TagScope, TagValueKind, TagValues};
 
 mod chunks;
+mod metrics;
 mod search;
 mod trace;
 mod value;
@@ -16,16 +18,32 @@ mod writer;
 
 pub(super) use trace::TraceJson;
 
-use chunks::Chunks;
+use chunks::{Chunks, Pieces};
+use metrics::MetricsJson;
 use search::SearchJson;
 use writer::Object;
 
 /// The answer of v2 when there is no such trace.
 pub(super) const EMPTY_TRACE: &str = r#"{"trace":{},"metrics":{}}"#;
 
-/// `SearchResponse`, written while it is sent.
+/// `SearchResponse`
 pub(super) fn search(found: SearchResponse) -> Response {
-    let chunks = Chunks::new(SearchJson::new(found)).map(Ok::<_, std::convert::Infallible>);
+    streamed(SearchJson::new(found))
+}
+
+/// `QueryRangeResponse`
+pub(super) fn metrics_range(found: MetricsResponse) -> Response {
+    streamed(MetricsJson::range(found))
+}
+
+/// `QueryInstantResponse`
+pub(super) fn metrics_instant(found: MetricsResponse) -> Response {
+    streamed(MetricsJson::instant(found))
+}
+
+/// Written while it is sent.
+fn streamed(pieces: impl Pieces + Send + 'static) -> Response {
+    let chunks = Chunks::new(pieces).map(Ok::<_, std::convert::Infallible>);
     let body = axum::body::Body::from_stream(futures::stream::iter(chunks));
     ([(CONTENT_TYPE, "application/json")], body).into_response()
 }
@@ -77,6 +95,26 @@ pub(super) fn tag_values_v2(found: &TagValues) -> Response {
         });
         metadata(root, found.inspected_bytes);
     })
+}
+
+/// The values by their types, for language models (`reference/tempo.md` 2.4).
+pub(super) fn tag_values_llm(found: &TagValues) -> Response {
+    let mut kinds: Vec<TagValueKind> = found.values.iter().map(|value| value.kind).collect();
+    kinds.sort_unstable();
+    kinds.dedup();
+    let mut response = respond(|root| {
+        root.object("tagValues", |by_kind| {
+            for kind in kinds {
+                let texts: Vec<&String> =
+                    found.values.iter().filter(|value| value.kind == kind).map(|value| &value.text).collect();
+                by_kind.array(kind_name(kind), &texts, |text, out| writer::string(out, text));
+            }
+        });
+        metadata(root, found.inspected_bytes);
+    });
+    let content_type = HeaderValue::from_static("application/vnd.grafana.llm+json");
+    response.headers_mut().insert(CONTENT_TYPE, content_type);
+    response
 }
 
 fn respond(fill: impl FnOnce(&mut Object<'_>)) -> Response {

@@ -1,8 +1,9 @@
 use std::time::Duration;
 
-use vivace_model::TimeRange;
+use vivace_traceql::parse_duration;
 
 use super::error::ApiError;
+use crate::ask::{When, parse_timestamp};
 use crate::duration;
 
 /// The parameters of a URL, decoded.
@@ -21,9 +22,21 @@ impl Params {
         Some(found.1.as_str()).filter(|value| !value.is_empty())
     }
 
-    /// The first parameter that is not one of `known`.
-    pub(super) fn unknown(&self, known: &[&str]) -> Option<&str> {
-        self.0.iter().map(|(key, _)| key.as_str()).find(|key| !known.contains(key))
+    /// The first value; empty when there is none.
+    pub(super) fn text(&self, name: &str) -> String {
+        self.get(name).unwrap_or_default().to_owned()
+    }
+
+    /// The parameters that are not one of `known`; of each the first value.
+    pub(super) fn others(&self, known: &[&str]) -> Vec<(String, String)> {
+        let mut others: Vec<(String, String)> = Vec::new();
+        for (name, value) in &self.0 {
+            let is_new = !known.contains(&name.as_str()) && others.iter().all(|(other, _)| other != name);
+            if is_new {
+                others.push((name.clone(), value.clone()));
+            }
+        }
+        others
     }
 
     /// A whole number.
@@ -42,17 +55,24 @@ impl Params {
         Ok(Some(time))
     }
 
-    /// `start` and `end` in seconds; everything when there is neither.
-    pub(super) fn range(&self) -> Result<TimeRange, ApiError> {
-        match (self.number("start")?, self.number("end")?) {
-            (None, None) => Ok(TimeRange::ALL),
-            (Some(start), Some(end)) if start >= end => Err(ApiError::bad(format!(
-                "http parameter start must be before end. received start={start} end={end}"
-            ))),
-            (Some(start), Some(end)) => Ok(TimeRange::from_seconds(u64::from(start), u64::from(end))),
-            _ => Err(ApiError::bad(
-                "error parsing date range: only one of start and end provided: must provide both or neither",
-            )),
-        }
+    /// `start`, `end` and `since` where only whole seconds are taken; 0 is not given, as in protobuf.
+    pub(super) fn when_in_seconds(&self) -> Result<When, ApiError> {
+        let seconds = |name| self.number(name).map(Option::unwrap_or_default);
+        Ok(When { since: self.since()?, ..When::from_seconds(seconds("start")?, seconds("end")?) })
+    }
+
+    /// `start`, `end` and `since` in any of the forms times are written in.
+    pub(super) fn when(&self) -> Result<When, ApiError> {
+        let time = |name| self.get(name).map(|text| parse_timestamp(name, text)).transpose();
+        Ok(When { start: time("start")?, end: time("end")?, since: self.since()? })
+    }
+
+    /// As Prometheus writes durations.
+    fn since(&self) -> Result<Option<Duration>, ApiError> {
+        let Some(text) = self.get("since") else { return Ok(None) };
+        let nanos = parse_duration(text).and_then(|nanos| u64::try_from(nanos).ok());
+        let refuse =
+            || ApiError::bad(format!("invalid since: `{text}` is not a duration: write 30m, 2h or 7d"));
+        Ok(Some(Duration::from_nanos(nanos.ok_or_else(refuse)?)))
     }
 }

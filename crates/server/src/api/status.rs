@@ -1,13 +1,18 @@
-use axum::extract::State;
+use std::collections::HashSet;
+
+use axum::extract::{Path, RawQuery, State};
 use axum::http::header::{ACCEPT, CONTENT_TYPE};
 use axum::http::{HeaderMap, StatusCode};
-use axum::response::{IntoResponse, Response};
+use axum::response::{Html, IntoResponse, Response};
 use vivace_base::ErrorKind;
-use vivace_model::TimeRange;
+use vivace_model::{TenantId, TimeRange};
 use vivace_query::TagValuesRequest;
 use vivace_traceql::{Attribute, Scope};
 
+use super::endpoints;
 use super::error::{ApiError, backend, tenants_of};
+use super::params::Params;
+use crate::config::{Config, ConfigArgs};
 use crate::state::{App, Phase};
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -49,21 +54,61 @@ pub(super) async fn version() -> String {
     format!("vivace, version {VERSION}\n")
 }
 
-pub(super) async fn config(State(app): State<App>) -> String {
-    app.config.to_yaml()
+/// The configuration; with `mode=defaults` the one of a server that is told nothing, with `mode=diff` the keys that
+/// differ from it.
+pub(super) async fn config(State(app): State<App>, RawQuery(query): RawQuery) -> Result<String, ApiError> {
+    let params = Params::parse(query.as_deref());
+    let defaults = || Config::load(&ConfigArgs::default()).map(|config| config.to_yaml());
+    let defaults =
+        || defaults().map_err(|error| ApiError::new(ErrorKind::Internal, format!("no defaults: {error}")));
+    match params.get("mode") {
+        None => Ok(app.config.to_yaml()),
+        Some("defaults") => defaults(),
+        Some("diff") => Ok(difference(&app.config.to_yaml(), &defaults()?)),
+        Some(mode) => Err(ApiError::bad(format!("invalid mode: `{mode}`: write diff or defaults"))),
+    }
 }
 
-const ENDPOINTS: &str = "/api/search\n/api/traces/{traceID}\n/api/v2/traces/{traceID}\n/api/search/tags\n\
-    /api/v2/search/tags\n/api/search/tag/{tagName}/values\n/api/v2/search/tag/{tagName}/values\n/api/echo\n\
-    /api/status/buildinfo\n/ready\n/metrics\n/status\n/status/version\n/status/config\n/status/services\n\
-    /status/endpoints\n";
+/// The lines of `text` that `other` does not have.
+fn difference(text: &str, other: &str) -> String {
+    let known: HashSet<&str> = other.lines().collect();
+    text.lines().filter(|line| !known.contains(line)).map(|line| format!("{line}\n")).collect()
+}
 
-pub(super) async fn endpoints() -> &'static str {
-    ENDPOINTS
+/// What was changed since the start: nothing can be.
+pub(super) async fn runtime_config() -> &'static str {
+    "{}\n"
+}
+
+/// The limits that hold for every tenant.
+pub(super) async fn overrides(State(app): State<App>) -> Html<String> {
+    overrides_page("Limits of every tenant", &app)
+}
+
+/// The limits that hold for one tenant: those of all.
+pub(super) async fn tenant_overrides(
+    State(app): State<App>,
+    Path(tenant): Path<String>,
+) -> Result<Html<String>, ApiError> {
+    let tenant: TenantId = tenant.parse()?;
+    Ok(overrides_page(&format!("Limits of tenant {tenant}"), &app))
+}
+
+/// Tenant ids have no character that means something in HTML.
+fn overrides_page(title: &str, app: &App) -> Html<String> {
+    let yaml = app.config.to_yaml();
+    let limits: String =
+        yaml.lines().filter(|line| line.starts_with("max_")).map(|line| format!("{line}\n")).collect();
+    Html(format!("<!doctype html>\n<title>{title}</title>\n<h1>{title}</h1>\n<pre>\n{limits}</pre>\n"))
+}
+
+pub(super) async fn endpoints() -> String {
+    endpoints::paths()
 }
 
 pub(super) async fn overview(State(app): State<App>) -> String {
-    format!("vivace, version {VERSION}\nphase: {:?}\n\n{ENDPOINTS}\n{}", app.phase(), app.config.to_yaml())
+    let (phase, config) = (app.phase(), app.config.to_yaml());
+    format!("vivace, version {VERSION}\nphase: {phase:?}\n\n{}\n{config}", endpoints::paths())
 }
 
 /// Names of the services that have spans: a JSON array for who asks for JSON, as Kiali does, or one a line.

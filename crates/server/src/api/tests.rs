@@ -9,7 +9,8 @@ use serde_json::{Value as Json, json};
 use tower::ServiceExt;
 use vivace_model::{SpanId, Trace, TraceId};
 use vivace_query::{
-    MatchedSpan, SearchResponse, SpanSet, TagNames, TagScope, TagValue, TagValueKind, TagValues, TraceMatch,
+    MatchedSpan, MetricsWindow, SearchResponse, SpanSet, TagNames, TagScope, TagValue, TagValueKind,
+    TagValues, TraceMatch,
 };
 use vivace_testkit::SpanBuilder;
 
@@ -17,6 +18,8 @@ use super::router;
 use crate::backend::fake::{FakeBackend, app, starting};
 use crate::config::Config;
 use crate::state::App;
+
+mod golden;
 
 struct Answer {
     status: StatusCode,
@@ -80,7 +83,7 @@ async fn search_answers_in_the_shape_clients_read() {
         "traces": [{"traceID": "abc", "rootServiceName": "<root span not yet received>",
             "rootTraceName": "GET /", "startTimeUnixNano": "3", "durationMs": 2,
             "spanSet": set, "spanSets": [set]}],
-        "metrics": {"completedJobs": 1, "totalJobs": 1},
+        "metrics": {},
     });
     assert_eq!(answer.json(), expected);
     assert_eq!(answer.headers["content-type"], "application/json");
@@ -127,12 +130,29 @@ async fn search_hands_on_what_was_asked() {
     assert_eq!((asked[1].limit, asked[1].spans_per_span_set), (20, 3));
 }
 
+/// Without query, tags and times, as Grafana once asked.
+#[tokio::test]
+async fn what_is_no_parameter_is_a_tag() {
+    let (app, backend) = app(finding(vec![]), |_| {});
+    for query in
+        ["name=a&status=ok&limit=3", "tags=name%3Da%20status%3Dok", "start=1&end=2&name=a", "q=%7B%7D&name=a"]
+    {
+        assert_eq!(ask_with(&app, &format!("/api/search?{query}"), &[]).await.status, StatusCode::OK);
+    }
+    let asked: Vec<String> =
+        backend.searched.lock().unwrap().iter().map(|request| request.query.to_string()).collect();
+    let tags = r#"{ name =~ "(?i).*a.*" } && { status = ok }"#;
+    assert_eq!(asked, [tags, tags, "{ true }", "{ true }"]);
+}
+
 #[tokio::test]
 async fn wrong_searches_are_refused_with_the_reason() {
     let cases = [
         ("q={}&tags=a%3Db", "can't specify tags and q"),
-        ("tags=a%3Db", "not supported yet"),
-        ("service.name=x", "unknown parameter `service.name`"),
+        ("tags=a%3D%3Db", "invalid tags: unexpected '=' at pos 3"),
+        ("tags=a%3Db%20a%3Dc", "invalid tags: tag a has been set twice"),
+        ("since=5", "invalid since"),
+        ("q=(%7B%7D%7Crate())%2B(%7B%7D%7Crate())", "math expressions not supported"),
         ("q=%7B%20.a%20%3D%3D%204%20%7D", "invalid TraceQL query: parse error at line 1, col "),
         ("limit=0", "invalid limit: must be a positive number"),
         ("limit=-1", "invalid limit"),
@@ -142,7 +162,7 @@ async fn wrong_searches_are_refused_with_the_reason() {
         ("start=5&end=5", "start must be before end"),
         ("start=6&end=5", "start must be before end. received start=6 end=5"),
         ("start=x&end=5", "invalid start"),
-        ("start=0&end=604801", "exceeds 168h"),
+        ("start=1&end=604802", "exceeds 168h"),
         ("minDuration=5", "invalid minDuration"),
         ("minDuration=2s&maxDuration=1s", "must be greater than minDuration"),
     ];
@@ -283,11 +303,108 @@ async fn tag_values_come_in_both_versions() {
     assert_eq!(v2["tagValues"][0], json!({"type": "string", "value": "x"}));
     let quoted = ask(with_tags(), "/api/v2/search/tag/span.%22a%20b%22/values?q=%7B%20.a%20%3D").await;
     assert_eq!(quoted.status, StatusCode::OK);
+    for name in ["span.a/b%20c".to_owned(), "span.a%2Fb".to_owned(), "span.values/values".to_owned()] {
+        let slashes = ask(with_tags(), &format!("/api/v2/search/tag/{name}/values")).await;
+        assert_eq!(
+            slashes.status,
+            if name.contains("%20") { StatusCode::BAD_REQUEST } else { StatusCode::OK }
+        );
+    }
+    for path in ["/api/v2/search/tag/a", "/api/search/tag/a/value", "/api/search/tag/values"] {
+        assert_eq!(ask(with_tags(), path).await.status, StatusCode::NOT_FOUND, "{path}");
+    }
     let wrong = ask(with_tags(), "/api/v2/search/tag/nonsense/values").await;
     assert_eq!(wrong.status, StatusCode::BAD_REQUEST);
     assert!(wrong.text().starts_with("please provide a valid tagName: "), "{}", wrong.text());
     let fixed = ask(with_tags(), "/api/search/tag/status.code/values").await.json();
     assert_eq!(fixed["tagValues"], json!(["error", "ok", "unset"]));
+}
+
+#[tokio::test]
+async fn tag_values_come_in_the_form_for_language_models() {
+    let (app, _) = app(with_tags(), |_| {});
+    let path = "/api/v2/search/tag/resource.service.name/values";
+    let llm = ask_with(&app, path, &[("accept", "application/vnd.grafana.llm+json")]).await;
+    assert_eq!(llm.headers["content-type"], "application/vnd.grafana.llm+json");
+    assert_eq!(llm.json(), json!({"tagValues": {"string": ["x"], "int": ["1"]}, "metrics": {}}));
+    // What is asked for first by Tempo's order counts, not what stands first.
+    let both = [("accept", "application/vnd.grafana.llm, application/json")];
+    assert_eq!(ask_with(&app, path, &both).await.headers["content-type"], "application/json");
+}
+
+#[tokio::test]
+async fn metrics_hand_on_what_was_asked() {
+    let (app, backend) = app(FakeBackend::default(), |_| {});
+    let query = "q=%7B%7D%7Crate()";
+    let long = "&start=1700000005&end=1700000065.5&step=10s&exemplars=5&maxSeries=9&mode=recent";
+    for path in [
+        format!("/api/metrics/query_range?{query}{long}"),
+        format!("/api/metrics/query_range?query=%7B%7D%7Crate()&q=%7B%7D%7Ccount_over_time(){long}"),
+        format!("/api/metrics/query?{query}&start=1700000005123456789&end=2023-11-14T22:14:00Z"),
+    ] {
+        assert_eq!(ask_with(&app, &path, &[]).await.status, StatusCode::OK, "{path}");
+    }
+    let asked = backend.measured.lock().unwrap();
+    const SECOND: u64 = 1_000_000_000;
+    let (start, end) = (1_699_999_990 * SECOND, 1_700_000_070 * SECOND);
+    assert_eq!(asked[0].window, MetricsWindow::Range { start, end, step: 10 * SECOND });
+    assert_eq!((asked[0].exemplars, asked[0].max_series), (5, 9));
+    assert_eq!(asked[1].query.to_string(), "{ true } | count_over_time()");
+    let (start, end) = (1_700_000_005_123_456_789, 1_700_000_040 * SECOND);
+    assert_eq!(asked[2].window, MetricsWindow::Instant { start, end });
+}
+
+#[tokio::test]
+async fn wrong_metrics_are_refused_with_the_reason() {
+    let cases = [
+        ("q=%7B%7D", "not a metrics query"),
+        ("", "invalid TraceQL query: parse error at line 1, col 1"),
+        ("q=%7B%7D%7Crate()&step=-1", "invalid step: `-1` is negative"),
+        ("q=%7B%7D%7Crate()&step=x", "invalid step"),
+        ("q=%7B%7D%7Crate()&start=x", "invalid start"),
+        ("q=%7B%7D%7Crate()&start=9&end=9", "end must be greater than start"),
+        ("q=%7B%7D%7Crate()&since=25h", "exceeds the maximum allowed duration of 24h"),
+        (
+            "q=%7B%7D%7Crate()&since=24h&step=1s",
+            "step of 1s is too small, minimum step for given range is 8640ms",
+        ),
+        ("q=%7B%7D%7Crate()&exemplars=-1", "invalid exemplars"),
+    ];
+    for (query, reason) in cases {
+        let answer = ask(FakeBackend::default(), &format!("/api/metrics/query_range?{query}")).await;
+        assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{query}");
+        assert!(answer.text().contains(reason), "{query}: {}", answer.text());
+    }
+}
+
+#[tokio::test]
+async fn any_method_is_taken() {
+    let (app, _) = app(with_tags(), |_| {});
+    for method in ["GET", "POST", "HEAD", "PUT"] {
+        let request = Request::builder().method(method).uri("/api/v2/search/tags").body(Body::empty());
+        let response = router(&app).oneshot(request.unwrap()).await.unwrap();
+        assert_eq!(response.status(), StatusCode::OK, "{method}");
+    }
+}
+
+#[tokio::test]
+async fn the_configuration_is_shown_whole_or_in_part() {
+    let (app, _) = app(FakeBackend::default(), |config| config.max_intervals = 7);
+    let page = async |path: &str| ask_with(&app, path, &[]).await.text().to_owned();
+    assert!(page("/status/config").await.contains("max_intervals: 7\n"));
+    assert!(page("/status/config?mode=defaults").await.contains("max_intervals: 10000\n"));
+    let difference = page("/status/config?mode=diff").await;
+    assert!(
+        difference.contains("max_intervals: 7\n") && !difference.contains("max_exemplars"),
+        "{difference}"
+    );
+    let wrong = ask_with(&app, "/status/config?mode=x", &[]).await;
+    assert_eq!(wrong.status, StatusCode::BAD_REQUEST);
+    assert_eq!(page("/status/runtime_config").await, "{}\n");
+    assert!(page("/status/overrides/a").await.contains("Limits of tenant a"));
+    let unsafe_tenant = ask_with(&app, "/status/overrides/%3Cb%3E", &[]).await;
+    assert_eq!(unsafe_tenant.status, StatusCode::BAD_REQUEST);
+    assert!(page("/status").await.contains("/api/metrics/query_range\n"));
 }
 
 #[tokio::test]
@@ -344,6 +461,10 @@ async fn tenants_are_needed_only_with_multitenancy() {
     let missing = ask_with(&app, "/api/search", &[]).await;
     assert_eq!((missing.status, missing.text()), (StatusCode::UNAUTHORIZED, "no org id"));
     let several = ask_with(&app, "/api/search", &[("x-scope-orgid", "a|b")]).await;
-    assert_eq!(several.status, StatusCode::BAD_REQUEST);
+    assert_eq!(several.status, StatusCode::OK);
+    for bad in ["a|../b", "a||b", "|", "a|b c"] {
+        let answer = ask_with(&app, "/api/search", &[("x-scope-orgid", bad)]).await;
+        assert!(matches!(answer.status, StatusCode::BAD_REQUEST | StatusCode::UNAUTHORIZED), "{bad}");
+    }
     assert_eq!(ask_with(&app, "/api/search", &[("x-scope-orgid", "a")]).await.status, StatusCode::OK);
 }

@@ -98,6 +98,48 @@ pub(super) struct TagValue {
     pub(super) value: String,
 }
 
+/// Answer of `/api/metrics/query_range` and `/api/metrics/query`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct MetricsAnswer {
+    pub(super) series: Vec<SeriesAnswer>,
+    /// Why it is not whole.
+    pub(super) message: Option<String>,
+}
+
+/// One series.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct SeriesAnswer {
+    labels: Vec<Attribute>,
+    pub(super) samples: Vec<SampleAnswer>,
+    /// Of an instant query.
+    #[serde(deserialize_with = "double")]
+    pub(super) value: f64,
+}
+
+/// A value at a time.
+#[derive(Debug, Default, Clone, Copy, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub(super) struct SampleAnswer {
+    #[serde(deserialize_with = "integer")]
+    pub(super) timestamp_ms: u64,
+    #[serde(deserialize_with = "double")]
+    pub(super) value: f64,
+}
+
+impl SeriesAnswer {
+    /// `key=value, key=value`
+    pub(super) fn name(&self) -> String {
+        let label = |label: &Attribute| {
+            let value = label.value.values().next();
+            let text = value.map(|value| value.as_str().map_or_else(|| value.to_string(), str::to_owned));
+            format!("{}={}", label.key, text.unwrap_or_default())
+        };
+        self.labels.iter().map(label).collect::<Vec<_>>().join(", ")
+    }
+}
+
 /// Answer of `/api/v2/traces/{id}`, or of v1, which has `batches` at the top.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
@@ -260,6 +302,20 @@ fn hex_id(text: &str, bytes: usize) -> String {
         return text.to_ascii_lowercase();
     }
     STANDARD.decode(text).map_or_else(|_| text.to_owned(), hex::encode)
+}
+
+/// What is not finite is text in protobuf's JSON.
+fn double<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Double {
+        Number(f64),
+        Text(String),
+    }
+    match Double::deserialize(deserializer)? {
+        Double::Number(number) => Ok(number),
+        Double::Text(text) => text.parse().map_err(serde::de::Error::custom),
+    }
 }
 
 /// 64-bit integers are text in protobuf's JSON.

@@ -1,6 +1,6 @@
 use std::collections::HashMap;
 
-use arrow::array::{Array, FixedSizeBinaryArray, RecordBatch, UInt64Array};
+use arrow::array::{Array, FixedSizeBinaryArray, Int8Array, Int64Array, RecordBatch, UInt64Array};
 use vivace_model::schema::{self, AttributeColumn, AttributeScope, ValueType};
 
 use crate::columns::{AttributeList, column, list_column};
@@ -53,6 +53,8 @@ pub(super) fn row_order(batch: &RecordBatch) -> Result<RowOrder, ColumnError> {
     let trace_ids: &FixedSizeBinaryArray = column(batch, schema::TRACE_ID)?;
     let span_ids: &FixedSizeBinaryArray = column(batch, schema::SPAN_ID)?;
     let starts: &UInt64Array = column(batch, schema::START)?;
+    let kinds: &Int8Array = column(batch, schema::KIND)?;
+    let durations: &Int64Array = column(batch, schema::DURATION)?;
     let mut trace_starts: HashMap<&[u8], u64> = HashMap::new();
     for row in 0..batch.num_rows() {
         let first = trace_starts.entry(trace_ids.value(row)).or_insert(u64::MAX);
@@ -63,11 +65,12 @@ pub(super) fn row_order(batch: &RecordBatch) -> Result<RowOrder, ColumnError> {
         .map(|row| {
             let at = row as usize;
             let trace_id = trace_ids.value(at);
-            (trace_starts[trace_id], trace_id, starts.value(at), span_ids.value(at), row)
+            let span = (starts.value(at), span_ids.value(at), kinds.value(at), durations.value(at));
+            (trace_starts[trace_id], trace_id, span, row)
         })
         .collect();
     keyed.sort_unstable();
-    Ok(RowOrder { rows: keyed.into_iter().map(|key| key.4).collect(), traces: trace_starts.len() as u64 })
+    Ok(RowOrder { rows: keyed.into_iter().map(|key| key.3).collect(), traces: trace_starts.len() as u64 })
 }
 
 pub(super) struct RowOrder {

@@ -202,9 +202,9 @@ impl Display for MetricsOp {
                 f.write_char(')')
             }
             Self::Compare { selection, top_n, window } => {
-                write!(f, "compare({{ {selection} }}, {top_n}")?;
+                write!(f, "compare({{ {selection} }}, {}", Static::Int(*top_n))?;
                 if let Some((start, end)) = window {
-                    write!(f, ", {start}, {end}")?;
+                    write!(f, ", {}, {}", Static::Int(*start), Static::Int(*end))?;
                 }
                 f.write_char(')')
             }
@@ -215,8 +215,8 @@ impl Display for MetricsOp {
 impl Display for SecondStage {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match self {
-            Self::TopK(limit) => write!(f, "| topk({limit})"),
-            Self::BottomK(limit) => write!(f, "| bottomk({limit})"),
+            Self::TopK(limit) => write!(f, "| topk({})", Static::Int(*limit)),
+            Self::BottomK(limit) => write!(f, "| bottomk({})", Static::Int(*limit)),
             Self::Filter { op, value } => write!(f, "{op} {value}"),
         }
     }

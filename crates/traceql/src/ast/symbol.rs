@@ -131,10 +131,7 @@ impl SpansetOp {
     }
 
     pub(crate) fn precedence(self) -> u8 {
-        match self {
-            Self::And | Self::Or => precedence::LOGICAL,
-            _ => precedence::COMPARISON,
-        }
+        if self.is_logical() { precedence::LOGICAL } else { precedence::COMPARISON }
     }
 }
 
@@ -176,8 +173,6 @@ impl Static {
             "nil" => Some(Self::Nil),
             "true" => Some(Self::Bool(true)),
             "false" => Some(Self::Bool(false)),
-            "minInt" => Some(Self::Int(i64::MIN)),
-            "maxInt" => Some(Self::Int(i64::MAX)),
             _ => {
                 let status = Status::ALL.into_iter().find(|status| status.name() == word);
                 let kind = Kind::ALL.into_iter().find(|kind| kind.name() == word);

@@ -30,7 +30,7 @@ pub(super) fn is_duration_char(c: char) -> bool {
 }
 
 /// Nanoseconds of an unsigned duration: Prometheus' form (`1d2h`) or else Go's (`1.5h`, `10ns`).
-pub(super) fn parse_duration(text: &str) -> Option<i64> {
+pub fn parse_duration(text: &str) -> Option<i64> {
     parse_prometheus(text).or_else(|| parse_go(text))
 }
 

@@ -13,16 +13,16 @@ impl Lexer<'_> {
             self.take_while(|c| c.is_ascii_digit());
         }
         is_float |= self.exponent()?;
-        if self.peek().is_some_and(|c| is_duration_char(c) && !c.is_ascii_digit()) {
-            self.take_while(is_duration_char);
-            let text = self.since(start);
-            return parse_duration(text).map(TokenKind::Duration).ok_or_else(|| bad("duration", text));
-        }
-        if self.peek().is_some_and(|c| c == '_' || c == 'x' || c == 'X') {
-            self.take_while(|c| c.is_alphanumeric() || c == '_');
-            return Err(bad("number", self.since(start)));
-        }
+        let is_duration = !self.take_while(is_duration_char).is_empty();
+        let is_whole = self.take_while(|c| c.is_alphanumeric() || c == '_').is_empty();
         let text = self.since(start);
+        if is_duration {
+            let nanos = parse_duration(text).filter(|_| is_whole);
+            return nanos.map(TokenKind::Duration).ok_or_else(|| bad("duration", text));
+        }
+        if !is_whole {
+            return Err(bad("number", text));
+        }
         if is_float {
             let value = text.parse::<f64>().ok().filter(|value| value.is_finite());
             value.map(TokenKind::Float).ok_or_else(|| bad("number", text))

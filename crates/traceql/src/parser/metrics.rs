@@ -134,10 +134,9 @@ impl Parser<'_> {
     }
 
     fn integer(&mut self) -> Parsed<i64> {
-        let negative = self.accept("-");
         let TokenKind::Int(value) = *self.peek() else { return Err(self.unexpected("INTEGER")) };
         self.advance();
-        Ok(if negative { value.saturating_neg() } else { value })
+        Ok(value)
     }
 
     /// `stage2*` after a function, or after metrics arithmetic where there is none.

@@ -6,6 +6,7 @@ use crate::ast::{
     SecondStage, SpansetExpr, Stage, precedence,
 };
 use crate::error::ErrorStage;
+use crate::token::is_keyword;
 
 /// What stands between brackets, or is the whole query: stages joined by `|` and what they end in.
 pub(super) struct Sequence {
@@ -67,7 +68,8 @@ impl Parser<'_> {
     }
 
     fn hint(&mut self) -> Parsed<Hint> {
-        let Some(key) = self.word().map(str::to_owned) else { return Err(self.unexpected("IDENTIFIER")) };
+        let key = self.word().filter(|word| !is_keyword(word)).map(str::to_owned);
+        let Some(key) = key else { return Err(self.unexpected("IDENTIFIER")) };
         self.advance();
         self.expect("=")?;
         let Some(value) = self.literal_here() else { return Err(self.unexpected("literal")) };

@@ -1,3 +1,3 @@
-mod invalid;
+mod attributes;
+mod errors;
 mod limits;
-mod valid;

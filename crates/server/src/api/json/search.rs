@@ -114,13 +114,14 @@ fn span(span: &MatchedSpan, out: &mut String) {
     object.close();
 }
 
-fn metrics(metrics: &SearchMetrics, out: &mut String) {
+/// `SearchMetrics`
+pub(super) fn metrics(metrics: &SearchMetrics, out: &mut String) {
     let mut object = Object::open(out);
     object.u32("inspectedTraces", metrics.inspected_traces);
     object.u64("inspectedBytes", metrics.inspected_bytes);
     object.u32("totalBlocks", metrics.total_blocks);
-    object.u32("completedJobs", 1);
-    object.u32("totalJobs", 1);
+    object.u32("completedJobs", metrics.completed_jobs);
+    object.u32("totalJobs", metrics.total_jobs);
     object.u64("totalBlockBytes", metrics.total_block_bytes);
     object.u64("inspectedSpans", metrics.inspected_spans);
     object.close();

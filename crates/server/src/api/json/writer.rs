@@ -43,6 +43,20 @@ impl<'a> Object<'a> {
         }
     }
 
+    /// See [`Object::u64`].
+    pub(super) fn i64(&mut self, key: &str, value: i64) {
+        if value != 0 {
+            // Writing to a String cannot fail.
+            let _ = write!(self.key(key), "\"{value}\"");
+        }
+    }
+
+    pub(super) fn f64(&mut self, key: &str, value: f64) {
+        if value != 0.0 {
+            double(self.key(key), value);
+        }
+    }
+
     pub(super) fn u32(&mut self, key: &str, value: u32) {
         if value != 0 {
             // Writing to a String cannot fail.

@@ -1,0 +1,30 @@
+use super::*;
+
+const WINDOW: MetricsWindow = MetricsWindow::Range { start: 0, end: 100, step: 10 };
+
+fn candidate(trace: u8, span: u8, start: u64) -> (u32, Candidate) {
+    let (trace_id, span_id) = (TraceId([trace; 16]), SpanId([span; 8]));
+    (0, Candidate { trace_id, span_id, kind: SpanKind::Server, start, step: 0, value: 0.0 })
+}
+
+fn chosen(limit: usize, offered: &[(u32, Candidate)]) -> Vec<(u8, u8)> {
+    let mut exemplars = Exemplars::new(limit);
+    offered.iter().for_each(|(group, candidate)| exemplars.offer(WINDOW, *group, *candidate));
+    exemplars.chosen().into_iter().map(|(_, c)| (c.trace_id.0[0], c.span_id.0[0])).collect()
+}
+
+#[test]
+fn the_choice_does_not_depend_on_the_order() {
+    let mut offered: Vec<_> =
+        (1..20).flat_map(|trace| [candidate(trace, 2, 10), candidate(trace, 1, 12)]).collect();
+    offered.push(candidate(30, 1, 90));
+    let forwards = chosen(4, &offered);
+    assert_eq!(forwards, [(1, 1), (2, 1), (30, 1)], "two of each half, one span of a trace");
+    offered.reverse();
+    assert_eq!(chosen(4, &offered), forwards);
+}
+
+#[test]
+fn none_are_chosen_when_none_are_wanted() {
+    assert_eq!(chosen(0, &[candidate(1, 1, 1)]), []);
+}

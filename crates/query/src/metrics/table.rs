@@ -1,0 +1,256 @@
+//! Groups of spans and what is known of each at each step, mergeable in any order.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use vivace_base::{Holder, MemoryBudget, MemoryRefused, Reservation};
+
+use super::exemplars::{Candidate, Exemplars};
+use super::plan::{Function, MetricsPlan};
+use super::sketch::Sketch;
+use crate::eval::{ExactSum, Operand};
+
+/// Memory is reserved in parts of this size.
+const RESERVED_AT_ONCE: u64 = 64 << 10;
+/// What a group takes beside its values, and a cell beside its buckets.
+const GROUP_BYTES: u64 = 160;
+const CELL_BYTES: u64 = 192;
+const BUCKET_BYTES: u64 = 48;
+
+/// One span, measured.
+pub(super) struct Observation<'a> {
+    pub(super) span: Candidate,
+    pub(super) step: u32,
+    /// How many spans it stands for.
+    pub(super) weight: f64,
+    /// The values it is grouped by.
+    pub(super) groups: Vec<Operand<'a>>,
+    /// The number taken from it; nil where none is.
+    pub(super) measured: Operand<'a>,
+}
+
+/// See the module.
+pub(super) struct Table {
+    ids: HashMap<Box<[u8]>, u32>,
+    groups: Vec<Box<[Operand<'static>]>>,
+    cells: HashMap<(u32, u32), Cell>,
+    exemplars: Exemplars,
+    memory: Memory,
+    key: Vec<u8>,
+}
+
+/// What is known of a group at a step.
+#[derive(Debug)]
+pub(super) enum Cell {
+    Count(ExactSum),
+    Min(f64),
+    Max(f64),
+    Sum(ExactSum),
+    Average { sum: ExactSum, weight: ExactSum },
+    Quantiles(Box<Sketch>),
+}
+
+impl Table {
+    pub(super) fn new(plan: &MetricsPlan, budget: &Arc<MemoryBudget>) -> Result<Self, MemoryRefused> {
+        Ok(Self {
+            ids: HashMap::new(),
+            groups: Vec::new(),
+            cells: HashMap::new(),
+            exemplars: Exemplars::new(plan.exemplars),
+            memory: Memory::new(budget)?,
+            key: Vec::new(),
+        })
+    }
+
+    /// Adds a span. One whose measured value is no number does not count.
+    pub(super) fn observe(
+        &mut self,
+        plan: &MetricsPlan,
+        observation: Observation<'_>,
+    ) -> Result<(), MemoryRefused> {
+        let Observation { mut span, step, weight, groups, measured } = observation;
+        let number = match &measured {
+            Operand::Int(number) | Operand::Duration(number) => *number as f64,
+            Operand::Float(number) if !number.is_nan() => *number,
+            _ if plan.function.measured().is_some() => return Ok(()),
+            _ => 0.0,
+        };
+        let bucket = match &plan.function {
+            Function::Histogram(measured) => Some(Operand::Float(bucket(number) / measured.unit)),
+            _ => None,
+        };
+        self.key.clear();
+        groups.iter().chain(&bucket).for_each(|value| value.encode(&mut self.key));
+        let group = match self.ids.get(self.key.as_slice()) {
+            Some(group) => *group,
+            None => {
+                let values = groups.iter().chain(&bucket).cloned().map(Operand::into_owned).collect();
+                self.add_group(self.key.clone().into(), values)?
+            }
+        };
+        if let Some(measured) = plan.function.measured() {
+            span.value = number / measured.unit;
+        }
+        span.step = step;
+        self.exemplars.offer(plan.window, group, span);
+        if !self.cells.contains_key(&(group, step)) {
+            self.memory.take(CELL_BYTES)?;
+        }
+        let cell = self.cells.entry((group, step)).or_insert_with(|| Cell::new(&plan.function));
+        let grown = cell.add(number, weight);
+        self.memory.take(grown as u64 * BUCKET_BYTES)
+    }
+
+    fn add_group(&mut self, key: Box<[u8]>, values: Box<[Operand<'static>]>) -> Result<u32, MemoryRefused> {
+        self.memory.take(GROUP_BYTES + 3 * key.len() as u64)?;
+        let group = u32::try_from(self.groups.len()).unwrap_or(u32::MAX);
+        self.ids.insert(key, group);
+        self.groups.push(values);
+        Ok(group)
+    }
+
+    /// Adds what another table knows.
+    pub(super) fn merge(&mut self, other: Self) -> Result<(), MemoryRefused> {
+        let mut groups = vec![0; other.groups.len()];
+        let mut values = other.groups;
+        for (key, theirs) in other.ids {
+            let at = theirs as usize;
+            groups[at] = match self.ids.get(&key) {
+                Some(ours) => *ours,
+                None => self.add_group(key, std::mem::take(&mut values[at]))?,
+            };
+        }
+        for ((group, step), theirs) in other.cells {
+            let at = (groups[group as usize], step);
+            match self.cells.get_mut(&at) {
+                Some(ours) => self.memory.take(ours.merge(&theirs) as u64 * BUCKET_BYTES)?,
+                None => {
+                    self.memory.take(CELL_BYTES + theirs.buckets() as u64 * BUCKET_BYTES)?;
+                    self.cells.insert(at, theirs);
+                }
+            }
+        }
+        self.exemplars.merge(other.exemplars, &groups);
+        Ok(())
+    }
+
+    /// The values of each group, its cells by step, and its exemplars.
+    pub(super) fn into_groups(self) -> (Vec<Group>, Reservation) {
+        let mut groups: Vec<Group> = self
+            .groups
+            .into_iter()
+            .map(|values| Group { values, cells: Vec::new(), exemplars: Vec::new() })
+            .collect();
+        for ((group, step), cell) in self.cells {
+            groups[group as usize].cells.push((step as usize, cell));
+        }
+        for (group, candidate) in self.exemplars.chosen() {
+            groups[group as usize].exemplars.push(candidate);
+        }
+        (groups, self.memory.reserved)
+    }
+}
+
+/// A group of spans.
+pub(super) struct Group {
+    pub(super) values: Box<[Operand<'static>]>,
+    pub(super) cells: Vec<(usize, Cell)>,
+    pub(super) exemplars: Vec<Candidate>,
+}
+
+impl Cell {
+    fn new(function: &Function) -> Self {
+        match function {
+            Function::Count { .. } | Function::Histogram(_) | Function::Compare(_) => {
+                Self::Count(ExactSum::default())
+            }
+            Function::Min(_) => Self::Min(f64::INFINITY),
+            Function::Max(_) => Self::Max(f64::NEG_INFINITY),
+            Function::Sum(_) => Self::Sum(ExactSum::default()),
+            Function::Average(_) => Self::Average { sum: ExactSum::default(), weight: ExactSum::default() },
+            Function::Quantiles { .. } => Self::Quantiles(Box::default()),
+        }
+    }
+
+    /// Adds a number; by how many buckets it grew.
+    fn add(&mut self, number: f64, weight: f64) -> usize {
+        let before = self.buckets();
+        match self {
+            Self::Count(count) => count.add(weight),
+            Self::Min(least) => *least = least.min(number),
+            Self::Max(greatest) => *greatest = greatest.max(number),
+            Self::Sum(sum) => sum.add(number * weight),
+            Self::Average { sum, weight: total } => {
+                sum.add(number * weight);
+                total.add(weight);
+            }
+            Self::Quantiles(sketch) => sketch.add(number, weight),
+        }
+        self.buckets() - before
+    }
+
+    fn merge(&mut self, other: &Self) -> usize {
+        let before = self.buckets();
+        match (&mut *self, other) {
+            (Self::Count(ours), Self::Count(theirs)) | (Self::Sum(ours), Self::Sum(theirs)) => {
+                ours.merge(theirs);
+            }
+            (Self::Min(ours), Self::Min(theirs)) => *ours = ours.min(*theirs),
+            (Self::Max(ours), Self::Max(theirs)) => *ours = ours.max(*theirs),
+            (Self::Average { sum, weight }, Self::Average { sum: other, weight: others }) => {
+                sum.merge(other);
+                weight.merge(others);
+            }
+            (Self::Quantiles(ours), Self::Quantiles(theirs)) => ours.merge(theirs),
+            _ => debug_assert!(false, "the cells of one function are of one kind"),
+        }
+        self.buckets() - before
+    }
+
+    fn buckets(&self) -> usize {
+        if let Self::Quantiles(sketch) = self { sketch.buckets() } else { 0 }
+    }
+}
+
+/// The least power of two that is not less than the number; 0 for what is not above 0.
+fn bucket(number: f64) -> f64 {
+    if number <= 0.0 {
+        return 0.0;
+    }
+    let bound = 2.0_f64.powi(number.log2().ceil() as i32);
+    // A logarithm may be off by a rounding either way.
+    if bound < number {
+        bound * 2.0
+    } else if bound / 2.0 >= number {
+        bound / 2.0
+    } else {
+        bound
+    }
+}
+
+/// A reservation that grows in parts.
+pub(super) struct Memory {
+    reserved: Reservation,
+    used: u64,
+}
+
+impl Memory {
+    pub(super) fn new(budget: &Arc<MemoryBudget>) -> Result<Self, MemoryRefused> {
+        Ok(Self { reserved: budget.reserve(Holder::Query, 0)?, used: 0 })
+    }
+
+    pub(super) fn take(&mut self, bytes: u64) -> Result<(), MemoryRefused> {
+        self.used += bytes;
+        if self.used > self.reserved.bytes() {
+            self.reserved.resize(self.used + RESERVED_AT_ONCE)?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn into_reservation(self) -> Reservation {
+        self.reserved
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,114 @@
+//! Every endpoint and how it stands to Tempo's: `docs/api.md` and `/status/endpoints` are written from this table.
+
+use std::fmt::Write;
+
+/// How an endpoint stands to Tempo's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Standing {
+    /// A client cannot tell the two apart.
+    Same,
+    /// Answers what Tempo answers wrongly, late or not at all.
+    Better,
+    /// Tempo has it.
+    NotYet,
+}
+
+use Standing::{Better, NotYet, Same};
+
+/// Path or method, standing, and what differs.
+type Endpoint = (&'static str, Standing, &'static str);
+
+const HTTP: &[Endpoint] = &[
+    (
+        "/api/search",
+        Better,
+        "Newest traces first. Traces are evaluated whole, visible once acknowledged. `minDuration` and `maxDuration` \
+         count beside `q`. Without times all there is is searched. A search by `tags` returns spans too; each tag must \
+         match some span of the trace.",
+    ),
+    ("/api/traces/{traceID}", Better, "Needs no time hint. A trace of any size is streamed."),
+    ("/api/v2/traces/{traceID}", Better, "As v1."),
+    ("/api/search/tags", Better, "No cut at 1 MB; `maxStaleValues` is accepted and not needed."),
+    ("/api/v2/search/tags", Better, "As v1. Scopes and names are sorted."),
+    (
+        "/api/search/tag/{tagName}/values",
+        Better,
+        "No cut at 1 MB; `maxStaleValues` is accepted and not needed.",
+    ),
+    ("/api/v2/search/tag/{tagName}/values", Better, "As v1. Values are sorted."),
+    (
+        "/api/metrics/query_range",
+        Better,
+        "Quantiles have a relative error of at most 0.5 %. The newest spans count: no cutoff before now.",
+    ),
+    ("/api/metrics/query", Better, "As `query_range`."),
+    ("/api/v2/traces/diff", NotYet, ""),
+    ("/api/mcp", NotYet, ""),
+    ("/api/overrides", NotYet, "Limits are the same for all tenants."),
+    ("/api/echo", Same, ""),
+    ("/api/status/buildinfo", Same, "`goVersion` is empty."),
+    ("/ready", Same, ""),
+    (
+        "/metrics",
+        Better,
+        "OpenMetrics; names are Tempo's where the meaning is the same, `vivace_` otherwise.",
+    ),
+    ("/status", Same, ""),
+    ("/status/version", Same, ""),
+    ("/status/config", Same, "With `mode=diff` and `mode=defaults`."),
+    ("/status/runtime_config", Same, "Always empty: nothing can be changed while the server runs."),
+    ("/status/overrides", Same, "The limits that hold for all tenants."),
+    ("/status/overrides/{tenant}", Same, "The limits that hold for all tenants."),
+    ("/status/services", Better, "The names of the services that have spans, as JSON for who asks for JSON."),
+    ("/status/endpoints", Same, ""),
+];
+
+const GRPC: &[Endpoint] = &[
+    ("tempopb.StreamingQuerier/Search", NotYet, ""),
+    ("tempopb.StreamingQuerier/SearchTags", NotYet, ""),
+    ("tempopb.StreamingQuerier/SearchTagsV2", NotYet, ""),
+    ("tempopb.StreamingQuerier/SearchTagValues", NotYet, ""),
+    ("tempopb.StreamingQuerier/SearchTagValuesV2", NotYet, ""),
+    ("tempopb.StreamingQuerier/MetricsQueryRange", NotYet, ""),
+    ("tempopb.StreamingQuerier/MetricsQueryInstant", NotYet, ""),
+];
+
+/// The HTTP paths there are, one a line.
+pub(super) fn paths() -> String {
+    let there = HTTP.iter().filter(|(_, standing, _)| *standing != NotYet);
+    there.map(|(path, ..)| format!("{path}\n")).collect()
+}
+
+/// The page `docs/api.md`.
+pub(crate) fn markdown() -> String {
+    let mut page = String::from(
+        "# API\n\n\
+         Printed by `vivace api-docs` from the table in `crates/server/src/api/endpoints.rs`; tests compare the two, and\n\
+         the table with the server. *same*: a client cannot tell Vivace from Tempo; *better*: it gets right, complete or\n\
+         fast what Tempo does not; *not yet*: Tempo has it, Vivace answers 404.\n\n\
+         Everywhere: any HTTP method is taken, parameters are read from the URL, answers are compressed for who sends\n\
+         `Accept-Encoding: gzip`. An answer that may not be complete has the header `X-Vivace-Partial` with the reason.\n\
+         With `multitenancy`, `X-Scope-OrgID: a|b` asks for the data of several tenants together.\n\n\
+         ## HTTP, port 3200\n\n",
+    );
+    table(&mut page, HTTP);
+    page.push_str("\n## gRPC, port 9095\n\n");
+    table(&mut page, GRPC);
+    page
+}
+
+fn table(page: &mut String, endpoints: &[Endpoint]) {
+    page.push_str("| endpoint | against Tempo | differences |\n|---|---|---|\n");
+    for (path, standing, note) in endpoints {
+        let standing = match standing {
+            Same => "same",
+            Better => "better",
+            NotYet => "not yet",
+        };
+        // Writing to a String cannot fail.
+        let _ = writeln!(page, "| `{path}` | {standing} | {note} |");
+    }
+}
+
+#[cfg(test)]
+mod tests;
