@@ -16,6 +16,7 @@ use futures::StreamExt;
 use vivace_base::MemoryBudget;
 use vivace_model::TraceId;
 use vivace_storage::columns::column;
+use vivace_traceql::{MetricsSource, Query};
 
 use crate::fetch::{PieceRange, fetch};
 use crate::pipeline::evaluate;
@@ -45,7 +46,7 @@ pub(crate) async fn search(
     response: &mut SearchResponse,
     progress: Progress<'_, SearchResponse>,
 ) -> Result<(), QueryError> {
-    let plan = SearchPlan::compile(&request.query)?;
+    let plan = search_plan(&request.query)?;
     response.metrics = SearchMetrics {
         total_blocks: context.source.block_count,
         total_block_bytes: context.source.block_bytes,
@@ -62,6 +63,15 @@ pub(crate) async fn search(
     }
     response.metrics.completed_jobs = response.metrics.total_jobs;
     Ok(())
+}
+
+/// A query with metrics finds the spans its pipeline selects; arithmetic has none of its own (`reference/tempo.md` 2.3).
+fn search_plan(query: &Query) -> Result<SearchPlan, QueryError> {
+    if query.metrics.as_ref().is_some_and(|metrics| matches!(metrics.source, MetricsSource::Math(_))) {
+        let reason = "math expressions not supported in a search: ask for metrics instead";
+        return Err(QueryError::Invalid(reason.to_owned()));
+    }
+    SearchPlan::compile(query)
 }
 
 /// The traces that may match, newest first.

@@ -404,13 +404,6 @@ impl FieldExpr {
     }
 }
 
-impl SpansetOp {
-    /// `&& ||`; all others relate spans by their place in the trace.
-    pub fn is_logical(self) -> bool {
-        matches!(self, Self::And | Self::Or)
-    }
-}
-
 impl BinaryOp {
     /// `+ - * / % ^`
     pub fn is_arithmetic(self) -> bool {

@@ -11,8 +11,11 @@ use vivace_base::{ByteSize, MemoryBudget, Randomness, SystemClock, SystemRandomn
 use vivace_ingest::otlp::encode;
 use vivace_ingest::{Ingest, IngestContext, IngestOptions};
 use vivace_model::{Span, TenantId};
-use vivace_query::{QueryContext, QueryEngine, QueryOptions, SearchRequest, TraceMatch};
+use vivace_query::{
+    MetricsRequest, QueryContext, QueryEngine, QueryOptions, SearchRequest, Series, TraceMatch,
+};
 use vivace_storage::Catalogs;
+use vivace_testkit::SeededRandomness;
 
 use crate::oracle::sort_attributes;
 
@@ -29,11 +32,39 @@ pub enum Way {
     Block,
     /// Every third span of a trace in one block, the next in another, the rest in the head.
     Split,
+    /// Each span in one of two blocks or the head, as the seed has it, a fifth of them in two places at once.
+    Scattered(u64),
 }
 
 impl Way {
-    /// Every way.
+    /// Every way but the random one.
     pub const ALL: [Self; 3] = [Self::Head, Self::Block, Self::Split];
+
+    /// What goes into each block, in the order they are cut, and what stays in the head.
+    fn layout(self, spans: &[Span]) -> (Vec<Vec<Span>>, Vec<Span>) {
+        match self {
+            Self::Head => (Vec::new(), spans.to_vec()),
+            Self::Block => (vec![spans.to_vec()], Vec::new()),
+            Self::Split => {
+                let part =
+                    |number: usize| -> Vec<Span> { spans.iter().skip(number).step_by(3).cloned().collect() };
+                (vec![part(0), part(1)], part(2))
+            }
+            Self::Scattered(seed) => {
+                let random = SeededRandomness::new(seed);
+                let mut parts = [Vec::new(), Vec::new(), Vec::new()];
+                for span in spans {
+                    let first = random.index(3);
+                    parts[first].push(span.clone());
+                    if random.chance(20) {
+                        parts[(first + 1 + random.index(2)) % 3].push(span.clone());
+                    }
+                }
+                let [one, two, head] = parts;
+                (vec![one, two], head)
+            }
+        }
+    }
 }
 
 /// Ingest and query as the server puts them together, over an object store in memory.
@@ -48,23 +79,14 @@ impl Store {
     /// Takes the spans in as OTLP and lays them out.
     pub async fn open(way: Way, spans: &[Span]) -> Self {
         let store = Self::empty(way).await;
-        match way {
-            Way::Head => store.send(spans).await,
-            Way::Block => {
-                store.send(spans).await;
-                store.cut().await;
-            }
-            Way::Split => {
-                let part =
-                    |number: usize| -> Vec<Span> { spans.iter().skip(number).step_by(3).cloned().collect() };
-                store.send(&part(0)).await;
-                store.cut().await;
-                store.send(&part(1)).await;
-                store.cut().await;
-                store.send(&part(2)).await;
-            }
+        let (blocks, head) = way.layout(spans);
+        for block in blocks.iter().filter(|block| !block.is_empty()) {
+            store.send(block).await;
+            store.cut().await;
         }
-        store.check_layout(spans.len());
+        store.send(&head).await;
+        let blocks = blocks.iter().filter(|block| !block.is_empty()).count();
+        store.check_layout(head.len(), blocks);
         store
     }
 
@@ -111,20 +133,10 @@ impl Store {
         self.ingest.flush().await.expect("blocks are stored");
     }
 
-    /// The three ways differ only if the spans are where they should be.
-    fn check_layout(&self, spans: usize) {
+    /// The ways differ only if the spans are where they should be.
+    fn check_layout(&self, in_head: usize, blocks: usize) {
         let stats = self.ingest.stats();
-        let in_head = match self.way {
-            Way::Head => spans,
-            Way::Block => 0,
-            Way::Split => spans / 3,
-        };
-        let blocks = match self.way {
-            Way::Head => 0,
-            Way::Block => 1,
-            Way::Split => spans.min(2) as u64,
-        };
-        assert_eq!((stats.head_spans, stats.blocks_cut), (in_head as u64, blocks), "{:?}", self.way);
+        assert_eq!((stats.head_spans, stats.blocks_cut), (in_head as u64, blocks as u64), "{:?}", self.way);
     }
 
     /// How its spans are laid out.
@@ -145,5 +157,28 @@ impl Store {
         let sets = response.traces.iter_mut().flat_map(|trace| &mut trace.span_sets);
         sets.flat_map(|set| &mut set.spans).for_each(|span| sort_attributes(&mut span.attributes));
         Ok(response.traces)
+    }
+
+    /// The series the engine makes, without exemplars.
+    ///
+    /// # Errors
+    /// Says why there is no answer, or only part of one.
+    pub async fn metrics(&self, request: &MetricsRequest) -> Result<Vec<Series>, String> {
+        let mut series = self.metrics_with_exemplars(request).await?;
+        series.iter_mut().for_each(|series| series.exemplars.clear());
+        Ok(series)
+    }
+
+    /// The series the engine makes.
+    ///
+    /// # Errors
+    /// Says why there is no answer, or only part of one.
+    pub async fn metrics_with_exemplars(&self, request: &MetricsRequest) -> Result<Vec<Series>, String> {
+        let response = self.engine.metrics(&TenantId::single().into(), request, &mut |_| {}).await;
+        let response = response.map_err(|error| error.to_string())?;
+        match response.partial {
+            Some(reason) => Err(format!("partial: {reason}")),
+            None => Ok(response.series),
+        }
     }
 }

@@ -8,12 +8,12 @@ use vivace_traceql::{Attribute, FieldExpr, Intrinsic, Scope};
 
 use super::exact::Exact;
 use super::field::{attribute_of, holds, shown};
-use super::metrics::{Counted, Labels, Question, text};
+use super::metrics::{Counted, Labels, Question, label_order};
 use super::trace::Subject;
 use super::value::Val;
 
-/// More different texts than this are not told apart.
-const MAX_TEXTS: usize = 1_000;
+/// More different values than this are not told apart.
+const MAX_VALUES: usize = 1_000;
 
 /// One attribute of the spans of one side.
 #[derive(Default)]
@@ -56,7 +56,7 @@ fn side_series(question: &Question<'_>, spans: &[&Counted<'_, '_>], side: &str, 
             |kind: &str, value: Value| vec![(META_TYPE.to_owned(), Value::from(kind)), (key.clone(), value)];
         let total = labels(&format!("{side}_total"), Value::from("nil"));
         series.extend(counts(question, total, &column.all));
-        if column.texts() > MAX_TEXTS {
+        if column.values.len() > MAX_VALUES {
             let mut error = labels(side, Value::from("nil"));
             error.insert(1, (META_ERROR.to_owned(), Value::from("__too_many_values__")));
             series.extend(counts(question, error, &[]));
@@ -81,14 +81,10 @@ impl Column {
         }
     }
 
-    fn texts(&self) -> usize {
-        self.values.iter().filter(|(value, _)| matches!(value, Value::String(_))).count()
-    }
-
     fn most_frequent(mut self, n: usize) -> Vec<(Value, Vec<(usize, Exact)>)> {
         let total = |spans: &[(usize, Exact)]| spans.iter().fold(Exact::of_int(0), |sum, (_, w)| sum.plus(w));
         self.values.sort_by(|(left, l), (right, r)| {
-            total(r).compare(&total(l)).then_with(|| text(left).cmp(&text(right)))
+            total(r).compare(&total(l)).then_with(|| label_order(left).cmp(&label_order(right)))
         });
         self.values.truncate(n);
         self.values

@@ -69,9 +69,11 @@ fn value(subject: &Subject<'_>, choice: Choice<'_>, expr: &FieldExpr) -> Val {
         FieldExpr::Literal(literal) => Val::of_static(literal),
         FieldExpr::Attribute(attribute) => lookup(subject, choice, attribute),
         FieldExpr::Unary { op: UnaryOp::Neg, expr } => negated(value(subject, choice, expr)),
-        FieldExpr::Unary { op: UnaryOp::Not, expr } => {
-            Val::Bool(value(subject, choice, expr) == Val::Bool(false))
-        }
+        FieldExpr::Unary { op: UnaryOp::Not, expr } => match value(subject, choice, expr) {
+            Val::Bool(truth) => Val::Bool(!truth),
+            Val::Nowhere => Val::Nowhere,
+            _ => Val::Nil,
+        },
         FieldExpr::Binary { op, left, right } => {
             let (l, r) = (value(subject, choice, left), value(subject, choice, right));
             match op {

@@ -224,14 +224,19 @@ impl Question<'_> {
 /// By number of labels, then by the labels in order: key, then value as text, then type.
 pub(crate) fn sort(series: &mut [Series]) {
     series.sort_by_cached_key(|series| {
-        let labels: Vec<(String, String, u8)> =
-            series.labels.iter().map(|(key, value)| (key.clone(), text(value), kind(value))).collect();
+        let labels: Vec<(String, (String, u8))> =
+            series.labels.iter().map(|(key, value)| (key.clone(), label_order(value))).collect();
         (labels.len(), labels)
     });
 }
 
+/// Values are ordered by their text, then by their type.
+pub(crate) fn label_order(value: &Value) -> (String, u8) {
+    (text(value), kind(value))
+}
+
 /// A label's value as text.
-pub(crate) fn text(value: &Value) -> String {
+fn text(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),
         Value::Bool(truth) => truth.to_string(),

@@ -128,7 +128,7 @@ fn split<'a, 's>(expr: &FieldExpr, set: &Set<'a, 's>) -> Vec<Set<'a, 's>> {
     }
     let part = |(value, spans)| {
         let mut attributes = set.attributes.clone();
-        put(&mut attributes, format!("by({expr})"), shown(value).unwrap_or_else(|| Value::from("nil")));
+        attributes.push((format!("by({expr})"), shown(value).unwrap_or_else(|| Value::from("nil"))));
         Set { spans, attributes }
     };
     parts.into_iter().map(part).collect()

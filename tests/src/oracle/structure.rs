@@ -77,12 +77,12 @@ fn related(relation: Relation, a: &Subject<'_>, b: &Subject<'_>, trace: &Spans<'
     }
 }
 
-/// From the parent upwards. Where parents form a circle each is there once, and nobody is its own ancestor.
+/// From the parent upwards, each once. In a circle of parents everybody is an ancestor of everybody, itself included.
 fn ancestors(span: &Subject<'_>, trace: &Spans<'_, '_>) -> Vec<usize> {
     let mut found = Vec::new();
     let mut parent = span.parent;
     while let Parent::At(at) = parent {
-        if at == span.at || found.contains(&at) {
+        if found.contains(&at) {
             break;
         }
         found.push(at);

@@ -1,213 +1,110 @@
-//! Random queries over random traces.
+//! Random queries over random traces: the engine finds what the naive evaluator finds, and the very same however the
+//! spans are laid out.
 
-use vivace_e2e::cases::{Store, Way, unbounded};
+use std::fmt::Debug;
+
+use vivace_e2e::cases::{Store, Way, differs, differs_in_series};
 use vivace_e2e::oracle;
-use vivace_model::{Span, TimeRange};
-use vivace_query::SearchRequest;
-use vivace_testkit::{BASE_TIME, SeededRandomness, TraceGenerator, seeds};
+use vivace_model::Span;
+use vivace_testkit::{SeededRandomness, TraceGenerator, seeds};
 
-use crate::differs;
+use crate::grammar::Queries;
 
-const SEEDS: u64 = 3;
-const QUERIES_PER_SEED: usize = 70;
+const SEEDS: u64 = 5;
+const SEARCHES_PER_SEED: usize = 250;
+const METRICS_PER_SEED: usize = 250;
 const TRACES: usize = 8;
 const SPANS_PER_TRACE: usize = 9;
-const MAX_DEPTH: u32 = 2;
-
-const SCOPES: [&str; 6] = [".", "span.", "resource.", "event.", "link.", "instrumentation."];
-/// Keys that the trace generator gives values of every type, as TraceQL writes them, and one that nobody has.
-const KEYS: [&str; 10] = [
-    "http.status_code",
-    "http.method",
-    "guid:x-request-id",
-    "retry",
-    "ratio",
-    "payload.size",
-    "\"with space\"",
-    "größe",
-    "duration",
-    "absent",
-];
-const STRINGS: [&str; 9] = [
-    "\"\"",
-    "\"200\"",
-    "\"GET\"",
-    "\"true\"",
-    "\"naïve 🎻\"",
-    "\"reviews.default\"",
-    "\"retry\"",
-    "\"nil\"",
-    "\"GET /\"",
-];
-const PATTERNS: [&str; 7] =
-    ["\"\"", "\".*\"", "\"G.T\"", "\"[0-9]+\"", "\"(?i)get.*\"", "\".+\"", "\"reviews|details\""];
-const TEXTUAL: [&str; 8] = [
-    "name",
-    "statusMessage",
-    "rootName",
-    "rootServiceName",
-    "event:name",
-    "span:parentID",
-    "instrumentation:name",
-    "resource.service.name",
-];
-const NUMERIC: [&str; 6] = [
-    "duration",
-    "traceDuration",
-    "span:childCount",
-    "event:timeSinceStart",
-    "nestedSetParent",
-    "nestedSetLeft",
-];
-const NUMBERS: [&str; 12] =
-    ["0", "1", "-1", "200", "404", "499.5", "0.5", "-2.5", "1s", "200ms", "maxInt", "minInt"];
-const COMPARISONS: [&str; 6] = ["=", "!=", "<", "<=", ">", ">="];
+/// What samplers write, or not.
+const TRACE_STATES: [&str; 4] = ["", "ot=th:8", "vendor=x,ot=rv:01234567890123;th:c", "ot=th:e6"];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn random_queries_find_the_same_in_every_way() {
+async fn random_searches_find_the_same_in_every_way() {
     for seed in seeds(SEEDS) {
-        let spans = TraceGenerator::new(seed).traces(TRACES, SPANS_PER_TRACE);
-        let mut stores = Vec::new();
-        for way in Way::ALL {
-            stores.push(Store::open(way, &spans).await);
-        }
+        let spans = spans(seed);
+        let stores = stores(seed, &spans).await;
         let queries = Queries { random: SeededRandomness::new(seed) };
-        let (mut answered, mut failures) = (0, Vec::new());
-        for _ in 0..QUERIES_PER_SEED {
-            let (text, request) = queries.next();
-            answered += usize::from(!oracle::search(&spans, &request).is_empty());
-            failures.extend(failure(&text, &request, &spans, &stores).await);
+        let (mut found, mut failures) = (0, Vec::new());
+        for number in 0..SEARCHES_PER_SEED {
+            let (text, request) = queries.search();
+            let by_rule = oracle::search(&spans, &request);
+            found += usize::from(!by_rule.is_empty());
+            let mut answers = Vec::new();
+            for store in two_of(&stores, number) {
+                answers.push((store.way(), store.search(&request).await));
+            }
+            failures.extend(failure(&text, &answers, |found| differs(&by_rule, found)));
         }
-        assert!(
-            failures.is_empty(),
-            "seed {seed}, {} queries fail:\n{}",
-            failures.len(),
-            failures.join("\n")
-        );
-        // Queries that find nothing test little.
-        assert!(
-            answered * 4 > QUERIES_PER_SEED,
-            "only {answered} of {QUERIES_PER_SEED} queries found something"
-        );
+        conclude(seed, &failures, found, SEARCHES_PER_SEED);
     }
 }
 
-async fn failure(text: &str, request: &SearchRequest, spans: &[Span], stores: &[Store]) -> Option<String> {
-    let by_rule = oracle::search(spans, request);
-    for store in stores {
-        let how = match store.search(request).await {
-            Err(reason) => Some(reason),
-            Ok(found) => differs(&by_rule, &found),
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn random_metrics_are_the_same_in_every_way() {
+    for seed in seeds(SEEDS) {
+        let spans = spans(seed);
+        let stores = stores(seed, &spans).await;
+        let queries = Queries { random: SeededRandomness::new(seed) };
+        let (mut measured, mut failures) = (0, Vec::new());
+        for number in 0..METRICS_PER_SEED {
+            let (text, request) = queries.metrics();
+            let by_rule = oracle::metrics(&spans, &request);
+            measured += usize::from(!by_rule.is_empty());
+            let mut answers = Vec::new();
+            for store in two_of(&stores, number) {
+                answers.push((store.way(), store.metrics(&request).await));
+            }
+            let text = format!("{text} {:?}", request.window);
+            failures.extend(failure(&text, &answers, |found| differs_in_series(&by_rule, found)));
+        }
+        conclude(seed, &failures, measured, METRICS_PER_SEED);
+    }
+}
+
+fn conclude(seed: u64, failures: &[String], answered: usize, asked: usize) {
+    let count = failures.len();
+    assert!(failures.is_empty(), "seed {seed}, {count} queries fail:\n{}", failures.join("\n"));
+    // Queries that find nothing test little.
+    assert!(answered * 4 > asked, "seed {seed}: only {answered} of {asked} queries found something");
+}
+
+async fn stores(seed: u64, spans: &[Span]) -> Vec<Store> {
+    let mut stores = Vec::new();
+    for way in Way::ALL.into_iter().chain([Way::Scattered(seed)]) {
+        stores.push(Store::open(way, spans).await);
+    }
+    stores
+}
+
+/// The first and one of the others in turn, to have time for more queries.
+fn two_of(stores: &[Store], number: usize) -> [&Store; 2] {
+    [&stores[0], &stores[1 + number % (stores.len() - 1)]]
+}
+
+fn spans(seed: u64) -> Vec<Span> {
+    let random = SeededRandomness::new(seed);
+    let mut spans = TraceGenerator::new(seed).traces(TRACES, SPANS_PER_TRACE);
+    for span in &mut spans {
+        span.trace_state = (*random.pick(&TRACE_STATES)).to_owned();
+    }
+    spans
+}
+
+/// How the first answer that is wrong differs from the rule, or from the answer of the first way.
+fn failure<T: PartialEq + Debug>(
+    text: &str,
+    answers: &[(Way, Result<T, String>)],
+    differs: impl Fn(&T) -> Option<String>,
+) -> Option<String> {
+    let (first_way, first) = answers.first()?;
+    answers.iter().find_map(|(way, answer)| {
+        let how = match (answer, first) {
+            (Err(reason), _) => Some(reason.clone()),
+            (Ok(found), Ok(first)) if found != first => {
+                differs(found).or_else(|| Some(format!("not as {first_way:?}: {first:?}\n {found:?}")))
+            }
+            (Ok(found), _) => differs(found),
         };
-        if let Some(how) = how {
-            return Some(format!("{text}\n {:?}: {how}", store.way()));
-        }
-    }
-    None
-}
-
-struct Queries {
-    random: SeededRandomness,
-}
-
-impl Queries {
-    /// A valid query within random bounds.
-    fn next(&self) -> (String, SearchRequest) {
-        let text = self.text();
-        let mut request = unbounded(&text).unwrap_or_else(|reason| panic!("{text}: {reason}"));
-        if self.random.chance(20) {
-            request.limit = 1 + self.random.index(5);
-        }
-        if self.random.chance(20) {
-            request.spans_per_span_set = 1 + self.random.index(3);
-        }
-        if self.random.chance(20) {
-            let start = BASE_TIME + self.random.below(10_000_000_000);
-            request.range = TimeRange { start, end: start + self.random.below(1_000_000_000) };
-        }
-        if self.random.chance(10) {
-            request.min_duration = Some(self.random.below(1_000_000_000));
-        }
-        if self.random.chance(10) {
-            request.max_duration = Some(1_000_000_000 + self.random.below(1_000_000_000));
-        }
-        (text, request)
-    }
-
-    fn text(&self) -> String {
-        let first = self.filter();
-        match self.random.below(7) {
-            0 => format!("{first} && {}", self.filter()),
-            1 => format!("{first} || {}", self.filter()),
-            2 => format!("{first} | {}", self.filter()),
-            3 => format!("({first} || {}) && {}", self.filter(), self.filter()),
-            4 => format!("{first} | select({}, {})", self.attribute(), self.intrinsic()),
-            _ => first,
-        }
-    }
-
-    fn filter(&self) -> String {
-        format!("{{ {} }}", self.truth(MAX_DEPTH))
-    }
-
-    fn truth(&self, depth: u32) -> String {
-        if depth > 0 {
-            match self.random.below(6) {
-                0 => return format!("({}) && ({})", self.truth(depth - 1), self.truth(depth - 1)),
-                1 => return format!("({}) || ({})", self.truth(depth - 1), self.truth(depth - 1)),
-                2 => return format!("!({})", self.truth(depth - 1)),
-                _ => {}
-            }
-        }
-        match self.random.below(10) {
-            0 => format!("{} {} nil", self.attribute(), self.pick(&["=", "!="])),
-            1 => self.attribute(),
-            2 => format!("{} {} {}", self.textual(), self.pick(&["=~", "!~"]), self.pick(&PATTERNS)),
-            3 | 4 => format!("{} {} {}", self.textual(), self.comparison(), self.pick(&STRINGS)),
-            5 => format!("{} = {}", self.attribute(), self.pick(&["true", "false", "error", "client"])),
-            6 => format!(
-                "kind {} {}",
-                self.pick(&["=", "!="]),
-                self.pick(&["server", "client", "unspecified"])
-            ),
-            7 => format!("status {} {}", self.pick(&["=", "!="]), self.pick(&["error", "ok", "unset"])),
-            8 => format!("{} {} {}", self.attribute(), self.comparison(), self.attribute()),
-            _ => format!("{} {} {}", self.number(depth), self.comparison(), self.number(0)),
-        }
-    }
-
-    fn number(&self, depth: u32) -> String {
-        match self.random.below(5) {
-            0 | 1 if depth > 0 => {
-                let op = self.pick(&["+", "-", "*", "/", "%"]);
-                format!("({} {op} {})", self.number(depth - 1), self.number(depth - 1))
-            }
-            2 if depth > 0 => format!("({} ^ {})", self.number(0), self.pick(&["2", "3", "0", "-1", "0.5"])),
-            0 | 1 => self.pick(&NUMERIC).to_owned(),
-            2 => self.pick(&NUMBERS).to_owned(),
-            _ => self.attribute(),
-        }
-    }
-
-    fn textual(&self) -> String {
-        if self.random.chance(50) { self.pick(&TEXTUAL).to_owned() } else { self.attribute() }
-    }
-
-    fn intrinsic(&self) -> String {
-        let all: Vec<&str> =
-            TEXTUAL.iter().chain(&NUMERIC).chain(&["status", "kind", "span:id"]).copied().collect();
-        self.pick(&all).to_owned()
-    }
-
-    fn attribute(&self) -> String {
-        format!("{}{}", self.pick(&SCOPES), self.pick(&KEYS))
-    }
-
-    fn comparison(&self) -> &'static str {
-        self.pick(&COMPARISONS)
-    }
-
-    fn pick<'a>(&self, choices: &[&'a str]) -> &'a str {
-        self.random.pick::<&str>(choices)
-    }
+        how.map(|how| format!("{text}\n {way:?}: {how}"))
+    })
 }

@@ -3,11 +3,13 @@
 mod bad_input;
 mod crash;
 mod graceful;
+mod grpc;
 mod ingest_and_find;
 mod kiali;
 mod s3;
 mod sdk;
 mod tenants;
+mod trace_by_id;
 
 use vivace_base::{Clock, SystemClock};
 use vivace_e2e::spans::SECOND;

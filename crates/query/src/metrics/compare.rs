@@ -8,7 +8,7 @@ use vivace_base::{MemoryBudget, MemoryRefused, Reservation};
 use vivace_model::{Attribute as KeyValue, Span, Trace, Value};
 use vivace_traceql::{Attribute, Intrinsic, Scope};
 
-use super::lines::{Line, Lines, text};
+use super::lines::{Line, Lines, rank, text};
 use super::plan::{Compare, MetricsPlan};
 use super::table::Memory;
 use crate::eval::{ExactSum, Operand, rows};
@@ -155,8 +155,9 @@ impl Column {
             total.value()
         };
         let values = self.values.into_iter();
-        let mut ranked: Vec<(f64, String, Value, Counts)> =
-            values.map(|(_, (value, counts))| (total(&counts), text(&value), value, counts)).collect();
+        let mut ranked: Vec<(f64, (String, u8), Value, Counts)> = values
+            .map(|(_, (value, counts))| (total(&counts), (text(&value), rank(&value)), value, counts))
+            .collect();
         ranked.sort_by(|left, right| right.0.total_cmp(&left.0).then_with(|| left.1.cmp(&right.1)));
         for (_, _, value, counts) in ranked.into_iter().take(top_n) {
             line(vec![meta(side.to_owned()), (attribute.to_owned(), value)], &counts);

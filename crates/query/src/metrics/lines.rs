@@ -158,7 +158,8 @@ pub(super) fn text(value: &Value) -> String {
     }
 }
 
-fn rank(value: &Value) -> u8 {
+/// Orders values that look the same by their type.
+pub(super) fn rank(value: &Value) -> u8 {
     match value {
         Value::Empty => 0,
         Value::String(_) => 1,

@@ -131,7 +131,10 @@ impl SpansetOp {
     }
 
     pub(crate) fn precedence(self) -> u8 {
-        if self.is_logical() { precedence::LOGICAL } else { precedence::COMPARISON }
+        match self {
+            Self::And | Self::Or => precedence::LOGICAL,
+            _ => precedence::COMPARISON,
+        }
     }
 }
 

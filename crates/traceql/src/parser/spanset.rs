@@ -4,7 +4,7 @@
 use super::scalar::Family;
 use super::{Parsed, Parser};
 use crate::ast::{
-    BinaryOp, MathExpr, MetricsOp, ScalarExpr, ScalarFilter, SpansetExpr, SpansetOp, Stage, precedence,
+    BinaryOp, MathExpr, MetricsOp, ScalarExpr, ScalarFilter, SpansetExpr, SpansetOp, precedence,
 };
 use crate::error::ErrorStage;
 
@@ -80,7 +80,6 @@ impl Parser<'_> {
         let kind = match (left.kind, right.kind) {
             (TermKind::Spanset { expr: a, piped: p }, TermKind::Spanset { expr: b, piped: q }) => {
                 let Some(op) = SpansetOp::from_symbol(symbol) else { return Err(self.unexpected_at(at, "")) };
-                self.check_relation(op, offset, [&a, &b]);
                 let expr = SpansetExpr::Binary { op, left: Box::new(a), right: Box::new(b) };
                 TermKind::Spanset { expr, piped: p || q }
             }
@@ -103,14 +102,6 @@ impl Parser<'_> {
             },
         };
         Ok(Term { kind, depth, first })
-    }
-
-    /// A relation between spans needs one spanset on each side (`docs/adr/0005`).
-    fn check_relation(&mut self, op: SpansetOp, offset: usize, operands: [&SpansetExpr; 2]) {
-        if !op.is_logical() && operands.into_iter().any(yields_groups) {
-            let message = || format!("{op} does not work on the several spansets of by(), add | coalesce()");
-            self.note(ErrorStage::Unsupported, offset, message);
-        }
     }
 
     fn check_math(&mut self, offset: usize, operands: [&MathExpr; 2]) {
@@ -146,13 +137,6 @@ impl Parser<'_> {
         }
         Ok(TermKind::Filter { filter, piped: family == Family::Piped })
     }
-}
-
-/// Whether the expression is a pipeline that groups and does not merge the groups again.
-fn yields_groups(expr: &SpansetExpr) -> bool {
-    let SpansetExpr::Pipeline(pipeline) = expr else { return false };
-    let last = pipeline.stages.iter().rfind(|stage| matches!(stage, Stage::By(_) | Stage::Coalesce));
-    matches!(last, Some(Stage::By(_)))
 }
 
 /// How strongly `symbol` binds after such a term; none if it cannot follow. A comparison of metrics is no operator
