@@ -22,6 +22,7 @@ mod diff;
 mod endpoints;
 mod error;
 mod json;
+mod mcp;
 mod messages;
 mod metrics;
 mod params;
@@ -61,6 +62,7 @@ fn routes() -> Vec<(&'static str, MethodRouter<App>)> {
         ("/api/v2/search/tag/{*tagName_values}", any(tags::values_v2)),
         ("/api/metrics/query_range", any(metrics::range)),
         ("/api/metrics/query", any(metrics::instant)),
+        ("/api/mcp", any(mcp::serve)),
         ("/api/echo", any(status::echo)),
         ("/api/status/buildinfo", any(status::build_info)),
         ("/ready", any(status::ready)),

@@ -183,6 +183,8 @@ configuration! {
     span_pruning_enabled_by_default: bool = "false";
     /// Largest two traces together that are compared, as OTLP.
     max_trace_diff_bytes: ByteSize = "5MB";
+    /// Whether language models may ask over MCP, at `/api/mcp` of the query API over HTTP.
+    mcp_enabled: bool = "true";
 }
 
 #[cfg(test)]

@@ -43,7 +43,11 @@ const HTTP: &[Endpoint] = &[
     ),
     ("/api/metrics/query", Better, "As `query_range`."),
     ("/api/v2/traces/diff", Same, "Only POST. The texts of warnings differ, their codes do not."),
-    ("/api/mcp", NotYet, ""),
+    (
+        "/api/mcp",
+        Better,
+        "On unless `mcp_enabled` says no. Without sessions; every answer is JSON. Refuses what browsers send.",
+    ),
     ("/api/overrides", NotYet, "Limits are the same for all tenants."),
     ("/api/echo", Same, ""),
     ("/api/status/buildinfo", Same, "`goVersion` is empty."),

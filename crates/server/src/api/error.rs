@@ -31,6 +31,11 @@ impl ApiError {
     pub(super) fn bad(message: impl Into<String>) -> Self {
         Self::new(ErrorKind::InvalidInput, message)
     }
+
+    /// What is wrong, for an answer that has no status.
+    pub(super) fn into_message(self) -> String {
+        self.message
+    }
 }
 
 impl From<QueryError> for ApiError {

@@ -75,7 +75,8 @@ pub(super) async fn v2(
     Ok(response)
 }
 
-fn whole(trace: Option<Trace>, message: Option<&str>, format: Format) -> Response {
+/// `TraceByIDResponse`
+pub(super) fn whole(trace: Option<Trace>, message: Option<&str>, format: Format) -> Response {
     let content_type = format.content_type();
     match (trace, format) {
         (trace, Format::Protobuf) => streamed(content_type, TraceProtobuf::response(trace, message)),
