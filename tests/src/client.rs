@@ -154,6 +154,14 @@ impl Client {
         self.json("/api/search", &parameters).await
     }
 
+    /// `/api/metrics/query_range` with a value every `step` seconds.
+    pub async fn query_range(&self, query: &str, range: (u64, u64), step: u64) -> Value {
+        let (start, end, step) = (range.0.to_string(), range.1.to_string(), format!("{step}s"));
+        let parameters =
+            [("q", query), ("start", &start), ("end", &end), ("step", &step), ("exemplars", "0")];
+        self.json("/api/metrics/query_range", &parameters).await
+    }
+
     /// `/api/traces/{id}` as JSON, with its status.
     pub async fn trace_json(&self, id: &str) -> Reply {
         self.get_with(&format!("/api/traces/{id}"), &[], &[("Accept", "application/json")]).await

@@ -6,7 +6,7 @@ use tokio::sync::{Mutex, Notify};
 use vivace_base::{BlockId, Holder, Reservation};
 use vivace_model::TenantId;
 use vivace_storage::block::{build_block, store_block};
-use vivace_storage::{Wal, WalRange};
+use vivace_storage::{Wal, WalRange, limits};
 
 use crate::IngestError;
 use crate::head::{Frozen, Head, Prepared};
@@ -19,6 +19,12 @@ const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LAST_PAUSE: Duration = Duration::from_secs(30);
 /// Building a block takes about the head's arrays again, sorted, and the file's bytes.
 const BUILD_FACTOR: u64 = 2;
+
+/// What building a block of so many bytes of head takes. The index is made before the second copy of the head.
+fn build_memory(head_bytes: u64) -> u64 {
+    let with_index = head_bytes.saturating_add(limits::INDEX_BUILD);
+    head_bytes.saturating_mul(BUILD_FACTOR).max(with_index)
+}
 
 /// Makes blocks of heads: one at a time, so that what a build needs is set aside once, for good.
 #[derive(Debug)]
@@ -46,7 +52,7 @@ impl Workspace {
     /// Makes room for an unusually large build, or goes back to the usual size. A refused build goes ahead all the
     /// same: cutting is what gives memory back.
     fn fit(&mut self, head_bytes: u64) {
-        let wanted = head_bytes.saturating_mul(BUILD_FACTOR).max(self.usual);
+        let wanted = build_memory(head_bytes).max(self.usual);
         if let Err(refused) = self.reserved.resize(wanted) {
             tracing::warn!(%refused, "building a large block without a reservation for all of it");
         }
@@ -67,7 +73,7 @@ impl Cutter {
         head: Arc<Head>,
         wal: Arc<Wal<Prepared>>,
     ) -> Result<Self, IngestError> {
-        let workspace = options.max_block_bytes.bytes().saturating_mul(BUILD_FACTOR);
+        let workspace = build_memory(options.max_block_bytes.bytes());
         let reserved = context.budget.reserve(Holder::BlockBuild, workspace)?;
         Ok(Self {
             context,

@@ -167,7 +167,8 @@ impl QueryEngine {
         self.within_deadline(async {
             let _running = self.admit().await?;
             let source = self.source(tenants).await?;
-            tags::names(&source, &self.context.budget, request, progress).await
+            let context = self.search_context(source);
+            tags::names(&context, request, progress).await
         })
         .await
     }
@@ -185,7 +186,8 @@ impl QueryEngine {
         self.within_deadline(async {
             let _running = self.admit().await?;
             let source = self.source(tenants).await?;
-            tags::values(&source, &self.context.budget, request, progress).await
+            let context = self.search_context(source);
+            tags::values(&context, request, progress).await
         })
         .await
     }

@@ -75,7 +75,7 @@ fn search_plan(query: &Query) -> Result<SearchPlan, QueryError> {
 }
 
 /// The traces that may match, newest first.
-async fn candidates(
+pub(crate) async fn candidates(
     context: &SearchContext<'_>,
     request: &SearchRequest,
     plan: &SearchPlan,
@@ -117,6 +117,19 @@ pub(crate) fn id_and_pieces(
         let id = TraceId(ids.value(row).try_into().unwrap_or_default());
         (id, first.value(row) as usize, last.value(row) as usize)
     }))
+}
+
+/// Candidates in portions that are fetched at once, each with the pieces it has spans in.
+pub(crate) fn portions(candidates: &RecordBatch) -> Result<Vec<(Vec<TraceId>, PieceRange)>, QueryError> {
+    let rows: Vec<(TraceId, usize, usize)> = id_and_pieces(candidates)?.collect();
+    let portion = |rows: &[(TraceId, usize, usize)]| {
+        let pieces = PieceRange {
+            first: rows.iter().map(|(_, first, _)| *first).min().unwrap_or(0),
+            last: rows.iter().map(|(.., last)| *last).max().unwrap_or(0),
+        };
+        (rows.iter().map(|(id, ..)| *id).collect(), pieces)
+    };
+    Ok(rows.chunks(FETCHED_AT_ONCE).map(portion).collect())
 }
 
 /// What is computed of each trace: first start, last end, pieces, and what the condition asks for.
@@ -191,13 +204,7 @@ async fn decide(
     response: &mut SearchResponse,
     progress: Progress<'_, SearchResponse>,
 ) -> Result<(), QueryError> {
-    let rows: Vec<(TraceId, usize, usize)> = id_and_pieces(candidates)?.collect();
-    for chunk in rows.chunks(FETCHED_AT_ONCE) {
-        let wanted: Vec<TraceId> = chunk.iter().map(|(id, ..)| *id).collect();
-        let pieces = PieceRange {
-            first: chunk.iter().map(|(_, first, _)| *first).min().unwrap_or(0),
-            last: chunk.iter().map(|(.., last)| *last).max().unwrap_or(0),
-        };
+    for (wanted, pieces) in portions(candidates)? {
         let mut fetched = fetch(&context.source, context.budget, &wanted, pieces).await?;
         for id in wanted {
             let Some(trace) = fetched.take(id) else { continue };

@@ -31,3 +31,20 @@ pub const BLOCK_ZSTD_LEVEL: i32 = 3;
 pub const FOOTER_PREFETCH: usize = 64 * 1024;
 /// Rows of a batch read from a block.
 pub const READ_BATCH_ROWS: usize = 8_192;
+
+/// How many values of one key a block's index lists; more are "many", and are read from the spans.
+pub const MAX_INDEXED_VALUES: usize = 10_000;
+/// How many bytes of text the listed values of one key have at most.
+pub const MAX_INDEXED_VALUE_BYTES: usize = 256 << 10;
+/// Memory for the keys and values of an index under construction.
+pub const INDEX_MEMORY: usize = 4 << 20;
+/// Memory that making an index needs in all: what is collected, and the bytes made of it.
+pub const INDEX_BUILD: u64 = 2 * INDEX_MEMORY as u64;
+/// Bytes of values after which a page of the index is full.
+pub const INDEX_PAGE: usize = 32 << 10;
+/// Bytes from the beginning of an index that are kept in memory with an open block.
+pub const INDEX_PREFIX: u64 = 64 << 10;
+/// No chunk of an index is larger than this, packed or not: keys and values share [`INDEX_MEMORY`].
+pub const MAX_INDEX_CHUNK: u32 = 16 << 20;
+/// How many sections an index has at most.
+pub const MAX_INDEX_SECTIONS: usize = 256;

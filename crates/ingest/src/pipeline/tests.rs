@@ -144,7 +144,7 @@ async fn a_store_that_is_down_loses_nothing_and_repeats_nothing() {
 
 #[tokio::test]
 async fn without_room_a_batch_is_refused_and_nothing_of_it_kept() {
-    let world = World::new(ByteSize::from_mib(9));
+    let world = World::new(ByteSize::from_mib(13));
     let ingest = world.open().await;
     let _all = world.budget.reserve(Holder::Query, ByteSize::from_mib(1).bytes()).expect("what is left");
     world.store.fail_at_random(Operation::Put, 100, 0);

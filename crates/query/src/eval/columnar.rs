@@ -87,6 +87,18 @@ pub(crate) fn values<'a>(
     Ok((0..batch.num_rows()).map(|row| columns.first_value(row)).collect())
 }
 
+/// Calls `visit` with every value an attribute has on these rows: one of each event and link where several have it.
+pub(crate) fn each_value<'a>(
+    attribute: &Attribute,
+    batch: &'a RecordBatch,
+    rows: &[usize],
+    mut visit: impl FnMut(Operand<'a>),
+) -> Result<(), ColumnError> {
+    let columns = Columns::new(std::slice::from_ref(attribute), batch)?;
+    rows.iter().for_each(|row| columns.each_value(*row, &mut visit));
+    Ok(())
+}
+
 struct Columns<'a> {
     attributes: Vec<Source<'a>>,
     events: Option<EventColumns<'a>>,
@@ -135,6 +147,26 @@ impl<'a> Columns<'a> {
         let pairs = events.iter().flat_map(|event| links.iter().map(move |link| (*event, *link)));
         let values = pairs.take(MAX_BINDINGS).map(|(event, link)| self.operand(0, row, event, link));
         values.into_iter().find(|value| !value.is_nil()).unwrap_or(Operand::Nil)
+    }
+
+    /// The values the only attribute has on a row under some choice of an event and a link.
+    fn each_value(&self, row: usize, visit: &mut impl FnMut(Operand<'a>)) {
+        let events = self.bindings(row, Self::looks_at_events, self.events.map(|events| events.of_row(row)));
+        let links = self.bindings(row, Self::looks_at_links, self.links.map(|links| links.of_row(row)));
+        let Some(Source::Unscoped { key, .. }) = self.attributes.first() else {
+            // At most one of the two is looked at.
+            let pairs = events.iter().flat_map(|event| links.iter().map(move |link| (*event, *link)));
+            return pairs.for_each(|(event, link)| visit(self.operand(0, row, event, link)));
+        };
+        // An event that has the key hides the links; those that lack it are all alike.
+        let has = |event: &Option<usize>| match (self.events, event) {
+            (Some(events), Some(at)) => !find(&events.attributes, *at, key).is_nil(),
+            _ => false,
+        };
+        events.iter().filter(|event| has(event)).for_each(|event| visit(self.operand(0, row, *event, None)));
+        if let Some(lacking) = events.iter().find(|event| !has(event)) {
+            links.iter().for_each(|link| visit(self.operand(0, row, *lacking, *link)));
+        }
     }
 
     fn bindings(

@@ -57,8 +57,8 @@ pub struct DiffTooLarge {
 #[serde(untagged)]
 #[expect(missing_docs, reason = "the names are those of the formats")]
 pub enum TraceDiff {
-    Patch(TracePatch),
-    Native(TraceSummaryDiff),
+    Patch(Box<TracePatch>),
+    Native(Box<TraceSummaryDiff>),
     Composed(Box<ComposedDiff>),
 }
 
@@ -99,8 +99,8 @@ pub fn diff(base: &Trace, compare: &Trace, format: DiffFormat) -> Result<TraceDi
     let matching = Matching::of(&base, &compare);
     let patch = patch(&base, &compare, &matching);
     Ok(match format {
-        DiffFormat::Patch => TraceDiff::Patch(patch),
-        DiffFormat::Native => TraceDiff::Native(summarise(&base, &compare, &patch)),
+        DiffFormat::Patch => TraceDiff::Patch(Box::new(patch)),
+        DiffFormat::Native => TraceDiff::Native(Box::new(summarise(&base, &compare, &patch))),
         DiffFormat::Composed => {
             TraceDiff::Composed(Box::new(compose(summarise(&base, &compare, &patch), patch)))
         }

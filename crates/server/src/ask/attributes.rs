@@ -2,7 +2,9 @@ use vivace_base::UnixNanos;
 use vivace_query::{
     TagNames, TagNamesRequest, TagScope, TagValue, TagValueKind, TagValues, TagValuesRequest,
 };
-use vivace_traceql::{Attribute, FieldExpr, Intrinsic, Scope, parse_attribute, parse_tag_filter};
+use vivace_traceql::{
+    Attribute, FieldExpr, Intrinsic, Scope, check_condition_groups, parse_attribute, parse_tag_filter,
+};
 
 use super::{InvalidQuestion, When, check_length};
 
@@ -67,7 +69,7 @@ impl TagNamesQuestion {
             "trace" => return Ok(Answer::Known(TagNames::default())),
             other => return Err(InvalidQuestion::new(format!("invalid scope: {other}"))),
         };
-        let (filter, range) = (filter(&self.query)?, self.when.range(now)?);
+        let (filter, range) = (filter(&self.query, 1)?, self.when.range(now)?);
         Ok(Answer::Ask(TagNamesRequest { scope, filter, range, limit: self.limit as usize }))
     }
 }
@@ -101,7 +103,8 @@ impl TagValuesQuestion {
     pub(crate) fn request_v2(&self, now: UnixNanos) -> Result<TagValuesRequest, InvalidQuestion> {
         let invalid = |error| InvalidQuestion::new(format!("please provide a valid tagName: {error}"));
         let attribute = parse_attribute(&self.name).map_err(invalid)?;
-        let (filter, range) = (filter(&self.query)?, self.when.range(now)?);
+        let unscoped = matches!(attribute, Attribute::Named { scope: Scope::None, .. });
+        let (filter, range) = (filter(&self.query, 1 + usize::from(unscoped))?, self.when.range(now)?);
         Ok(TagValuesRequest { attribute, filter, range, limit: self.limit as usize })
     }
 }
@@ -111,7 +114,12 @@ fn keywords(texts: &[&str]) -> TagValues {
     TagValues { values: texts.iter().map(value).collect(), ..TagValues::default() }
 }
 
-fn filter(text: &str) -> Result<Option<FieldExpr>, InvalidQuestion> {
+/// The filter of a tag endpoint; what is asked for is looked up in that many places.
+fn filter(text: &str, lookups: usize) -> Result<Option<FieldExpr>, InvalidQuestion> {
     check_length(text)?;
-    Ok(parse_tag_filter(text))
+    let filter = parse_tag_filter(text);
+    if let Some(filter) = &filter {
+        check_condition_groups(filter, lookups).map_err(|error| InvalidQuestion::new(error.to_string()))?;
+    }
+    Ok(filter)
 }

@@ -148,3 +148,21 @@ fn a_filter_of_tags_may_be_wrong_but_not_long() {
     let error = names("x".repeat(MAX_TEXT + 1)).expect_err("too long");
     assert!(error.to_string().contains("is longer than 131072"), "{error}");
 }
+
+#[test]
+fn a_filter_of_tags_has_a_limited_number_of_alternatives() {
+    let query = |alternatives: usize| {
+        let each: Vec<String> = (0..alternatives).map(|n| format!(".a = {n}")).collect();
+        format!("{{ {} }}", each.join(" || "))
+    };
+    let values = |name: &str, alternatives: usize| {
+        let name = name.to_owned();
+        let question = TagValuesQuestion { name, query: query(alternatives), ..TagValuesQuestion::default() };
+        question.request_v2(NOW).map_err(|error| error.to_string())
+    };
+    assert!(values("span.x", 100).is_ok());
+    let error = values("span.x", 101).expect_err("too many");
+    assert!(error.starts_with("maximum condition groups reached (limit: 100)"), "{error}");
+    assert!(values(".x", 50).is_ok());
+    assert!(values(".x", 51).is_err(), "a tag without scope is looked up twice");
+}

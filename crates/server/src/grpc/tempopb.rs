@@ -1,7 +1,7 @@
 //! The messages and the service of `proto/tempopb`. What is included here is made from them by the test below, so that
 //! no build of the program needs a protobuf compiler.
 
-#![allow(dead_code, missing_docs, unreachable_pub, clippy::all)]
+#![allow(dead_code, missing_docs, unreachable_pub, clippy::all, clippy::too_many_lines)]
 
 include!("../../proto/generated/tempopb.rs");
 

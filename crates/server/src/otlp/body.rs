@@ -5,6 +5,7 @@ use std::time::Duration;
 use axum::body::Body;
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
+use tonic::Code;
 use vivace_base::{ByteSize, ErrorKind, Holder, MemoryBudget, Reservation};
 use zstd::stream::{raw, zio};
 
@@ -17,6 +18,11 @@ const DECODE_FACTOR: u64 = 6;
 const LARGEST_PART: u64 = 2;
 /// Longest silence of a client in the middle of a body.
 const READ_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Of a refused body this much is read and thrown away, for this long: a client that is still sending when the
+/// connection closes sees that, and not the answer.
+const MAX_DRAINED: u64 = 32 << 20;
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How a body is compressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -109,8 +115,37 @@ impl Incoming {
     }
 
     /// The whole body, decompressed. Memory is reserved before it is used, from the declared length if there is one.
+    /// What is left of a refused body is read and thrown away first, within limits.
     pub(super) async fn read(
         mut self,
+        encoding: Encoding,
+        declared: Option<u64>,
+        limits: Limits,
+        budget: &Arc<MemoryBudget>,
+    ) -> Result<Payload, Refusal> {
+        let read = self.read_all(encoding, declared, limits, budget).await;
+        // A client that has stopped sending reads already.
+        if read.as_ref().is_err_and(|refusal| refusal.code != Code::DeadlineExceeded) {
+            self.drain().await;
+        }
+        read
+    }
+
+    async fn drain(&mut self) {
+        let mut drained = 0;
+        let rest = async {
+            while let Some(Ok(frame)) = self.body.frame().await
+                && drained < MAX_DRAINED
+            {
+                drained += frame.data_ref().map_or(0, |data| data.len() as u64);
+            }
+        };
+        // A client that is slower than that has had its chance.
+        let _ = tokio::time::timeout(DRAIN_TIMEOUT, rest).await;
+    }
+
+    async fn read_all(
+        &mut self,
         encoding: Encoding,
         declared: Option<u64>,
         limits: Limits,

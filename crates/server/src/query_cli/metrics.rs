@@ -69,7 +69,7 @@ fn drawings(answer: &MetricsAnswer, terminal: &Terminal) -> String {
             drawing,
             shown(values().reduce(f64::min)),
             shown(values().reduce(f64::max)),
-            shown(values().last()),
+            shown(values().next_back()),
         ]);
     }
     finish(&lines(&table), answer)

@@ -17,11 +17,14 @@ use parquet::arrow::arrow_reader::{ArrowPredicateFn, ArrowReaderMetadata, ArrowR
 use parquet::arrow::async_reader::{AsyncFileReader, ParquetRecordBatchStreamBuilder};
 use parquet::errors::ParquetError;
 use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData, ParquetMetaDataReader};
+use tokio::sync::OnceCell;
+use vivace_base::{MemoryBudget, MemoryRefused};
 use vivace_model::schema::{self, AttributeColumn, AttributeScope};
-use vivace_model::{TenantId, TraceId};
+use vivace_model::{TenantId, TimeRange, TraceId};
 
 use super::{BlockError, SPANS_FILE};
-use crate::{BlockMeta, limits, paths};
+use crate::index::{BlockIndex, INDEX_FILE, IndexBuilder};
+use crate::{BlockMeta, IndexError, limits, paths};
 
 /// Batches of a block, in its order.
 pub type SpanStream = BoxStream<'static, Result<RecordBatch, BlockError>>;
@@ -74,7 +77,12 @@ impl Projection {
 pub struct BlockReader {
     store: Arc<dyn ObjectStore>,
     path: Path,
+    index_path: Path,
     metadata: ArrowReaderMetadata,
+    range: TimeRange,
+    bytes: u64,
+    /// Shared by clones, so that it is read once; [`None`] inside when it is missing or damaged.
+    index: Arc<OnceCell<Option<BlockIndex>>>,
 }
 
 impl BlockReader {
@@ -87,7 +95,8 @@ impl BlockReader {
         tenant: &TenantId,
         meta: &BlockMeta,
     ) -> Result<Self, BlockError> {
-        let path = paths::block_prefix(tenant, meta.id).join(SPANS_FILE);
+        let prefix = paths::block_prefix(tenant, meta.id);
+        let (path, index_path) = (prefix.clone().join(SPANS_FILE), prefix.join(INDEX_FILE));
         if meta.format > schema::FORMAT {
             return Err(BlockError::TooNew {
                 path: path.to_string(),
@@ -106,7 +115,8 @@ impl BlockReader {
             .map_err(|error| unreadable(&path, &error))?;
         let metadata = ArrowReaderMetadata::try_new(Arc::new(footer), ArrowReaderOptions::new())
             .map_err(|error| unreadable(&path, &error))?;
-        Ok(Self { store, path, metadata })
+        let index = Arc::default();
+        Ok(Self { store, path, index_path, metadata, range: meta.range, bytes: meta.bytes, index })
     }
 
     /// The block's columns.
@@ -117,6 +127,57 @@ impl BlockReader {
     /// The object, for messages.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// From the first span's start to the last span's end.
+    pub fn range(&self) -> TimeRange {
+        self.range
+    }
+
+    /// Size of the block's objects.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// The block's index; [`None`] when it has none that can be read, which costs only speed. It is opened once and
+    /// kept, up to [`limits::INDEX_PREFIX`] bytes of it, for as long as the reader or a clone of it lives.
+    ///
+    /// # Errors
+    /// [`MemoryRefused`] when there is no memory to keep it in.
+    pub async fn index(&self, budget: &Arc<MemoryBudget>) -> Result<Option<&BlockIndex>, MemoryRefused> {
+        let open = || async {
+            match BlockIndex::open(Arc::clone(&self.store), self.index_path.clone(), budget).await {
+                Ok(index) => Ok(Some(index)),
+                Err(error) if error.is_lasting() => {
+                    tracing::warn!(%error, "a block has no usable index");
+                    Ok(None)
+                }
+                Err(error) => Err(error),
+            }
+        };
+        match self.index.get_or_try_init(open).await {
+            Ok(index) => Ok(index.as_ref()),
+            Err(IndexError::NoMemory(refused)) => Err(refused),
+            Err(error) => {
+                tracing::warn!(%error, "a block is read without its index");
+                Ok(None)
+            }
+        }
+    }
+
+    /// Makes the block's index anew from its spans and stores it, for blocks that lost theirs. Needs
+    /// [`limits::INDEX_BUILD`] and a batch of memory, which the caller reserves. Readers that are open do not see it.
+    ///
+    /// # Errors
+    /// [`BlockError`] when the block cannot be read or the index not be written.
+    pub async fn rebuild_index(&self) -> Result<(), BlockError> {
+        let mut index = IndexBuilder::default();
+        let mut batches = self.read(&Projection::everything(), None)?;
+        while let Some(batch) = batches.try_next().await? {
+            index.add(&batch)?;
+        }
+        let written = self.store.put(&self.index_path, index.finish()?.into()).await;
+        written.map(|_| ()).map_err(|error| BlockError::store("write index", &self.index_path, &error))
     }
 
     /// Streams the wanted columns of all rows, or of the rows of some traces.

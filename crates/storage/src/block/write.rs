@@ -19,6 +19,7 @@ use vivace_model::{TenantId, TimeRange};
 use super::layout::{choose_columns, row_order};
 use super::{BlockError, SPANS_FILE};
 use crate::columns::{AttributesBuilder, ValueRef, column, list_column};
+use crate::index::{INDEX_FILE, IndexBuilder};
 use crate::{BlockMeta, WalRange, limits, paths};
 
 /// A block's bytes and what the catalog will say about them.
@@ -26,6 +27,8 @@ use crate::{BlockMeta, WalRange, limits, paths};
 pub struct BuiltBlock {
     /// The Parquet file.
     pub bytes: Bytes,
+    /// The sidecar index.
+    pub index: Bytes,
     /// Number of spans.
     pub rows: u64,
     /// Number of distinct trace ids.
@@ -40,6 +43,7 @@ pub struct BuiltBlock {
 /// [`BlockError::Build`], a defect of ours: the batches are of the span schema.
 pub fn build_block(batches: &[RecordBatch]) -> Result<BuiltBlock, BlockError> {
     let spans = concat_batches(&Arc::new(span_schema()), batches)?;
+    let index = build_index(&spans)?;
     let order = row_order(&spans)?;
     let columns = choose_columns(&spans)?;
     let file_schema: SchemaRef = Arc::new(block_schema(&columns));
@@ -50,10 +54,18 @@ pub fn build_block(batches: &[RecordBatch]) -> Result<BuiltBlock, BlockError> {
         writer.write(&rearrange(&spans, rows, &columns, &file_schema)?).map_err(to_error)?;
     }
     let bytes = Bytes::from(writer.into_inner().map_err(to_error)?);
-    Ok(BuiltBlock { bytes, rows: spans.num_rows() as u64, traces: order.traces, range: range(&spans)? })
+    let rows = spans.num_rows() as u64;
+    Ok(BuiltBlock { bytes, index, rows, traces: order.traces, range: range(&spans)? })
 }
 
-/// Puts a block into the object store. It exists for readers only once a catalog commit names what is returned.
+/// Done before the sorted copy exists, so that the two never need memory together.
+fn build_index(spans: &RecordBatch) -> Result<Bytes, BlockError> {
+    let mut index = IndexBuilder::default();
+    index.add(spans)?;
+    Ok(index.finish()?.into())
+}
+
+/// Puts a block and its index into the object store. It exists for readers only once a catalog commit names what is returned.
 ///
 /// # Errors
 /// [`BlockError::Store`]; nothing refers to what may have been written.
@@ -64,21 +76,22 @@ pub async fn store_block(
     block: BuiltBlock,
     wal: Option<WalRange>,
 ) -> Result<BlockMeta, BlockError> {
-    let path = paths::block_prefix(tenant, id).join(SPANS_FILE);
+    let prefix = paths::block_prefix(tenant, id);
     let meta = BlockMeta {
         id,
         rows: block.rows,
         traces: block.traces,
-        bytes: block.bytes.len() as u64,
+        bytes: (block.bytes.len() + block.index.len()) as u64,
         range: block.range,
         format: schema::FORMAT,
         wal,
         level: 0,
     };
-    store
-        .put(&path, PutPayload::from_bytes(block.bytes))
-        .await
-        .map_err(|error| BlockError::store("write block", &path, &error))?;
+    for (file, bytes) in [(INDEX_FILE, block.index), (SPANS_FILE, block.bytes)] {
+        let path = prefix.clone().join(file);
+        let written = store.put(&path, PutPayload::from_bytes(bytes)).await;
+        written.map_err(|error| BlockError::store("write block", &path, &error))?;
+    }
     Ok(meta)
 }
 

@@ -1,9 +1,10 @@
 use std::any::type_name;
+use std::borrow::Cow;
 use std::ops::Range;
 
 use arrow::array::{
     Array, AsArray, BinaryArray, BooleanArray, Float64Array, Int8Array, Int32Array, Int64Array, ListArray,
-    RecordBatch, StringArray, UInt32Array, UInt64Array,
+    RecordBatch, StringArray, StructArray, UInt32Array, UInt64Array,
 };
 use arrow::datatypes::{Int8Type, Int32Type, UInt32Type, UInt64Type};
 use vivace_model::Value;
@@ -28,7 +29,7 @@ pub enum ValueRef<'a> {
     Json(&'a str),
 }
 
-impl ValueRef<'_> {
+impl<'a> ValueRef<'a> {
     /// The value, copied out. JSON text that is not OTLP's is [`Value::Empty`].
     pub fn to_value(self) -> Value {
         match self {
@@ -41,7 +42,9 @@ impl ValueRef<'_> {
         }
     }
 
-    fn read(value_type: i8, text: &str) -> ValueRef<'_> {
+    /// From type code and text, as in an entry of an attribute list; what is no value of its type is
+    /// [`ValueRef::Empty`].
+    pub fn read(value_type: i8, text: &'a str) -> Self {
         match ValueType::from_code(value_type) {
             Some(ValueType::String) => ValueRef::String(text),
             Some(ValueType::Bool) => ValueRef::Bool(text == "true"),
@@ -49,6 +52,18 @@ impl ValueRef<'_> {
             Some(ValueType::Float) => text.parse().map_or(ValueRef::Empty, ValueRef::Float),
             Some(ValueType::Json) => ValueRef::Json(text),
             Some(ValueType::Empty) | None => ValueRef::Empty,
+        }
+    }
+
+    /// The type and text that an attribute list has for it; [`ValueRef::read`] takes them back.
+    pub fn written(self) -> (ValueType, Cow<'a, str>) {
+        match self {
+            Self::Empty => (ValueType::Empty, Cow::Borrowed("")),
+            Self::String(text) => (ValueType::String, Cow::Borrowed(text)),
+            Self::Bool(truth) => (ValueType::Bool, Cow::Borrowed(if truth { "true" } else { "false" })),
+            Self::Int(number) => (ValueType::Int, Cow::Owned(number.to_string())),
+            Self::Float(number) => (ValueType::Float, Cow::Owned(format!("{number:?}"))),
+            Self::Json(text) => (ValueType::Json, Cow::Borrowed(text)),
         }
     }
 }
@@ -231,6 +246,25 @@ fn gather_column<'a>(
     Ok(())
 }
 
+/// Looks into the column called `name`, a list of structs, with `open`, which finds the fields or not.
+fn struct_list<'a, T>(
+    batch: &'a RecordBatch,
+    name: &str,
+    open: impl FnOnce(&'a ListArray, &'a StructArray) -> Option<T>,
+) -> Result<T, ColumnError> {
+    let list: &ListArray = column(batch, name)?;
+    let opened = list.values().as_struct_opt().and_then(|items| open(list, items));
+    opened.ok_or_else(|| problem(name, "has the wrong type"))
+}
+
+fn attributes_of(items: &StructArray) -> Option<AttributeList<'_>> {
+    AttributeList::new(items.column_by_name("attributes")?.as_list_opt()?)
+}
+
+fn dropped_of(items: &StructArray) -> Option<&UInt32Array> {
+    items.column_by_name("dropped_attributes_count")?.as_primitive_opt::<UInt32Type>()
+}
+
 /// The events of every row.
 #[derive(Debug, Clone, Copy)]
 pub struct EventColumns<'a> {
@@ -251,18 +285,14 @@ impl<'a> EventColumns<'a> {
     /// # Errors
     /// [`ColumnError`] when it is missing or of another type.
     pub fn new(batch: &'a RecordBatch, name: &str) -> Result<Self, ColumnError> {
-        let list: &ListArray = column(batch, name)?;
-        Self::from_list(list).ok_or_else(|| problem(name, "has the wrong type"))
-    }
-
-    fn from_list(list: &'a ListArray) -> Option<Self> {
-        let items = list.values().as_struct_opt()?;
-        Some(Self {
-            list,
-            time: items.column_by_name("time_unix_nano")?.as_primitive_opt::<UInt64Type>()?,
-            name: items.column_by_name("name")?.as_string_opt()?,
-            attributes: AttributeList::new(items.column_by_name("attributes")?.as_list_opt()?)?,
-            dropped: items.column_by_name("dropped_attributes_count")?.as_primitive_opt::<UInt32Type>()?,
+        struct_list(batch, name, |list, items| {
+            Some(Self {
+                list,
+                time: items.column_by_name("time_unix_nano")?.as_primitive_opt::<UInt64Type>()?,
+                name: items.column_by_name("name")?.as_string_opt()?,
+                attributes: attributes_of(items)?,
+                dropped: dropped_of(items)?,
+            })
         })
     }
 
@@ -296,20 +326,16 @@ impl<'a> LinkColumns<'a> {
     /// # Errors
     /// [`ColumnError`] when it is missing or of another type.
     pub fn new(batch: &'a RecordBatch, name: &str) -> Result<Self, ColumnError> {
-        let list: &ListArray = column(batch, name)?;
-        Self::from_list(list).ok_or_else(|| problem(name, "has the wrong type"))
-    }
-
-    fn from_list(list: &'a ListArray) -> Option<Self> {
-        let items = list.values().as_struct_opt()?;
-        Some(Self {
-            list,
-            trace_id: items.column_by_name("trace_id")?.as_binary_opt()?,
-            span_id: items.column_by_name("span_id")?.as_binary_opt()?,
-            trace_state: items.column_by_name("trace_state")?.as_string_opt()?,
-            flags: items.column_by_name("flags")?.as_primitive_opt::<UInt32Type>()?,
-            attributes: AttributeList::new(items.column_by_name("attributes")?.as_list_opt()?)?,
-            dropped: items.column_by_name("dropped_attributes_count")?.as_primitive_opt::<UInt32Type>()?,
+        struct_list(batch, name, |list, items| {
+            Some(Self {
+                list,
+                trace_id: items.column_by_name("trace_id")?.as_binary_opt()?,
+                span_id: items.column_by_name("span_id")?.as_binary_opt()?,
+                trace_state: items.column_by_name("trace_state")?.as_string_opt()?,
+                flags: items.column_by_name("flags")?.as_primitive_opt::<UInt32Type>()?,
+                attributes: attributes_of(items)?,
+                dropped: dropped_of(items)?,
+            })
         })
     }
 
