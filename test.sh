@@ -53,11 +53,11 @@ install_rust() {
     fail "the toolchain of rust-toolchain.toml lacks rustfmt or clippy"
 }
 
-# The official OpenTelemetry SDK, which sends the spans of one end-to-end test.
+# The official OpenTelemetry SDK and gRPC library, with which end-to-end tests send spans and ask questions.
 install_sdk() {
   local venv=$cache/venv wanted=tests/sdk/requirements.txt
   if ! cmp -s "$wanted" "$venv/installed.txt"; then
-    step "installing the OpenTelemetry SDK for Python"
+    step "installing the OpenTelemetry SDK and gRPC for Python"
     rm -rf "$venv"
     python3 -m venv "$venv"
     "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps --requirement "$wanted"

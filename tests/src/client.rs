@@ -119,6 +119,17 @@ impl Client {
         Reply::read(response).await.unwrap_or_else(|e| panic!("half an answer from {url}: {e}"))
     }
 
+    /// POST of JSON.
+    pub async fn post_json(&self, path: &str, body: &Value) -> Reply {
+        let url = format!("{}{path}", self.base);
+        let mut request = self.http.post(&url).body(body.to_string());
+        if let Some(tenant) = &self.tenant {
+            request = request.header("X-Scope-OrgID", tenant);
+        }
+        let response = request.send().await.unwrap_or_else(|e| panic!("no answer from {url}: {e}"));
+        Reply::read(response).await.unwrap_or_else(|e| panic!("half an answer from {url}: {e}"))
+    }
+
     /// GET of JSON, as clients that ask for it do; the status must be 200.
     pub async fn json(&self, path: &str, parameters: &[(&str, &str)]) -> Value {
         let reply = self.get_with(path, parameters, &[("Accept", "application/json")]).await.ok();
@@ -133,6 +144,14 @@ impl Client {
         let parameters =
             [("q", query), ("limit", &limit), ("spss", &spans), ("start", &start), ("end", &end)];
         self.json("/api/search", &parameters).await
+    }
+
+    /// `/api/metrics/query_range` with a value every `step` seconds.
+    pub async fn query_range(&self, query: &str, range: (u64, u64), step: u64) -> Value {
+        let (start, end, step) = (range.0.to_string(), range.1.to_string(), format!("{step}s"));
+        let parameters =
+            [("q", query), ("start", &start), ("end", &end), ("step", &step), ("exemplars", "0")];
+        self.json("/api/metrics/query_range", &parameters).await
     }
 
     /// `/api/traces/{id}` as JSON, with its status.

@@ -4,6 +4,7 @@
 pub mod answers;
 pub mod cases;
 pub mod client;
+pub mod grpc;
 pub mod kiali;
 pub mod oracle;
 pub mod otlp;

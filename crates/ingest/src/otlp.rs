@@ -11,7 +11,7 @@ use prost::Message;
 use crate::IngestError;
 
 pub use decode::{Rejections, keep_valid, spans};
-pub use encode::encode;
+pub use encode::{encode, key_value};
 
 /// Reads a binary request.
 ///

@@ -16,6 +16,24 @@ impl Value {
         encode(self).to_string()
     }
 
+    /// The value as JSON says it, types left out: bytes as hex, and text for the numbers JSON does not have.
+    pub fn to_plain_json(&self) -> Json {
+        match self {
+            Value::Empty => Json::Null,
+            Value::String(text) => json!(text),
+            Value::Bool(truth) => json!(truth),
+            Value::Int(number) => json!(number),
+            Value::Float(number) if number.is_finite() => json!(number),
+            Value::Float(number) if number.is_nan() => json!("NaN"),
+            Value::Float(number) => json!(if *number > 0.0 { "Infinity" } else { "-Infinity" }),
+            Value::Bytes(bytes) => json!(hex::encode(bytes)),
+            Value::Array(values) => values.iter().map(Value::to_plain_json).collect(),
+            Value::Map(entries) => {
+                entries.iter().map(|(key, value)| (key.clone(), value.to_plain_json())).collect()
+            }
+        }
+    }
+
     /// Reads what [`Value::to_json`] wrote; anything else is [`None`].
     pub fn from_json(text: &str) -> Option<Value> {
         decode(&serde_json::from_str(text).ok()?, MAX_DEPTH)

@@ -223,6 +223,20 @@ pub enum TagScope {
     Intrinsic,
 }
 
+impl TagScope {
+    /// Its name in TraceQL.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Resource => "resource",
+            Self::Span => "span",
+            Self::Event => "event",
+            Self::Link => "link",
+            Self::Instrumentation => "instrumentation",
+            Self::Intrinsic => "intrinsic",
+        }
+    }
+}
+
 /// Which attribute names there are.
 #[derive(Debug, Clone)]
 pub struct TagNamesRequest {
@@ -270,6 +284,20 @@ pub enum TagValueKind {
     Bool,
     Duration,
     Keyword,
+}
+
+impl TagValueKind {
+    /// Its name, as `reference/tempo.md` 2.4 has it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::String => "string",
+            Self::Int => "int",
+            Self::Float => "float",
+            Self::Bool => "bool",
+            Self::Duration => "duration",
+            Self::Keyword => "keyword",
+        }
+    }
 }
 
 /// One value of an attribute.

@@ -14,6 +14,7 @@ mod scan;
 mod search;
 mod source;
 mod tags;
+pub mod trace;
 
 pub use api::{
     Exemplar, MatchedSpan, MetricsRequest, MetricsResponse, MetricsWindow, Progress, Sample, SearchMetrics,

@@ -8,19 +8,21 @@ use axum::extract::Request;
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{MethodRouter, any};
+use axum::routing::{MethodRouter, any, post};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
 use tower_http::compression::predicate::{NotForContentType, Predicate, SizeAbove};
 
 use crate::metrics::observe;
-use crate::otlp;
 use crate::state::App;
+use crate::{grpc, otlp};
 
 mod accept;
+mod diff;
 mod endpoints;
 mod error;
 mod json;
+mod messages;
 mod metrics;
 mod params;
 mod search;
@@ -29,6 +31,8 @@ mod tags;
 mod traces;
 
 pub(crate) use endpoints::markdown;
+pub(crate) use error::{PARTIAL_HEADER, partial_reason};
+pub(crate) use json::{NO_ROOT, complete};
 
 /// Smaller answers are sent as they are.
 const COMPRESS_FROM: u64 = 1024;
@@ -40,7 +44,7 @@ pub(crate) fn router(app: &App) -> Router {
     let routes = routes.fallback(not_found).with_state(App::clone(app));
     let worthwhile = SizeAbove::new(COMPRESS_FROM).and(NotForContentType::GRPC);
     let compressed = routes.layer(CompressionLayer::new().compress_when(worthwhile));
-    guarded(observe(compressed, app))
+    guarded(observe(compressed, app).merge(grpc::routes(app)))
 }
 
 /// Every path; `endpoints` says what there is to know about each. Names of tags may have slashes in them, so that only
@@ -50,6 +54,7 @@ fn routes() -> Vec<(&'static str, MethodRouter<App>)> {
         ("/api/search", any(search::search)),
         ("/api/traces/{traceID}", any(traces::v1)),
         ("/api/v2/traces/{traceID}", any(traces::v2)),
+        ("/api/v2/traces/diff", post(diff::diff)),
         ("/api/search/tags", any(tags::names_v1)),
         ("/api/v2/search/tags", any(tags::names_v2)),
         ("/api/search/tag/{*tagName_values}", any(tags::values_v1)),
@@ -71,9 +76,10 @@ fn routes() -> Vec<(&'static str, MethodRouter<App>)> {
     ]
 }
 
-/// Everything on the gRPC port: nothing yet.
+/// Everything on the gRPC port.
 pub(crate) fn grpc_router(app: &App) -> Router {
-    guarded(observe(Router::new().fallback(otlp::unimplemented), app))
+    let unknown = Router::new().fallback(otlp::unimplemented);
+    guarded(observe(unknown, app).merge(grpc::routes(app)))
 }
 
 /// Keeps a panic inside its request.
@@ -82,10 +88,15 @@ pub(crate) fn guarded(router: Router) -> Router {
 }
 
 fn panicked(panic: Box<dyn Any + Send + 'static>) -> Response {
+    (StatusCode::INTERNAL_SERVER_ERROR, panic_text(panic.as_ref())).into_response()
+}
+
+/// Logs a panic; returns what its client is told.
+pub(crate) fn panic_text(panic: &(dyn Any + Send)) -> &'static str {
     let text = panic.downcast_ref::<String>().map(String::as_str);
     let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no message");
     tracing::error!(panic = text, "a request failed by a defect of ours");
-    (StatusCode::INTERNAL_SERVER_ERROR, "internal error; the server's log says more").into_response()
+    "internal error; the server's log says more"
 }
 
 async fn not_found(request: Request) -> Response<Body> {

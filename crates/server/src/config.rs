@@ -177,6 +177,12 @@ configuration! {
     default_spans_per_span_set: usize = "3";
     /// Largest `spss` of a search.
     max_spans_per_span_set: usize = "100";
+    /// Whether a trace may be asked for with `span_pruning`, which replaces groups of similar spans by summaries.
+    span_pruning_enabled: bool = "false";
+    /// Whether a trace is pruned when the request does not say `span_pruning`.
+    span_pruning_enabled_by_default: bool = "false";
+    /// Largest two traces together that are compared, as OTLP.
+    max_trace_diff_bytes: ByteSize = "5MB";
 }
 
 #[cfg(test)]

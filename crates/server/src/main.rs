@@ -14,6 +14,7 @@ mod config;
 mod demo;
 mod duration;
 mod engine;
+mod grpc;
 mod logging;
 mod metrics;
 mod otlp;

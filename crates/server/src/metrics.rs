@@ -24,6 +24,8 @@ use vivace_storage::WalStats;
 
 use crate::state::App;
 
+mod calls;
+
 /// Tempo's buckets for request durations, in seconds.
 const BUCKETS: [f64; 12] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 25.0];
 /// Tenants counted one by one; the others share a label, so that ids cannot fill memory.
@@ -224,6 +226,12 @@ async fn measure(State(app): State<App>, request: Request, next: Next) -> Respon
     let labels = RequestLabels { method, route, status_code, ws: "false" };
     app.metrics.requests.get_or_create(&labels).observe(took.as_secs_f64());
     response
+}
+
+/// Measures every gRPC call of `router` until its last byte, under labels as Tempo has them: the full method, and how
+/// it ended.
+pub(crate) fn observe_calls(router: Router, app: &App) -> Router {
+    router.layer(from_fn_with_state(App::clone(app), calls::measure))
 }
 
 /// Clients may invent methods; labels are only these.

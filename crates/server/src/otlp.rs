@@ -15,7 +15,7 @@ mod grpc;
 mod http;
 mod refusal;
 
-use refusal::Refusal;
+pub(crate) use refusal::Refusal;
 
 /// `POST /v1/traces`.
 pub(crate) fn http_router(app: &App) -> Router {

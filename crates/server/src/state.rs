@@ -1,8 +1,8 @@
 //! What every request handler shares.
 
-use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, OnceLock};
 
+use tokio::sync::watch;
 use vivace_base::{Clock, MemoryBudget};
 
 use crate::backend::Backend;
@@ -24,7 +24,7 @@ pub(crate) struct AppState {
     /// What is counted.
     pub(crate) metrics: Metrics,
     backend: OnceLock<Arc<dyn Backend>>,
-    phase: AtomicU8,
+    phase: watch::Sender<Phase>,
 }
 
 /// Where in its life the process is.
@@ -42,7 +42,7 @@ impl AppState {
     /// State of a process that is starting.
     pub(crate) fn new(config: Config, budget: Arc<MemoryBudget>, clock: Arc<dyn Clock>) -> App {
         let metrics = Metrics::default();
-        let (backend, phase) = (OnceLock::new(), AtomicU8::new(Phase::Starting as u8));
+        let (backend, phase) = (OnceLock::new(), watch::Sender::new(Phase::Starting));
         Arc::new(Self { config, budget, clock, metrics, backend, phase })
     }
 
@@ -50,21 +50,22 @@ impl AppState {
     pub(crate) fn ready(&self, backend: Arc<dyn Backend>) {
         // Only the first backend counts; there is no second.
         let _ = self.backend.set(backend);
-        self.phase.store(Phase::Ready as u8, Ordering::Release);
+        self.phase.send_replace(Phase::Ready);
     }
 
-    /// Announces the end in `/ready`.
+    /// Announces the end in `/ready` and to who watches.
     pub(crate) fn stopping(&self) {
-        self.phase.store(Phase::Stopping as u8, Ordering::Release);
+        self.phase.send_replace(Phase::Stopping);
     }
 
     /// Where in its life the process is.
     pub(crate) fn phase(&self) -> Phase {
-        match self.phase.load(Ordering::Acquire) {
-            0 => Phase::Starting,
-            1 => Phase::Ready,
-            _ => Phase::Stopping,
-        }
+        *self.phase.borrow()
+    }
+
+    /// The phase from now on.
+    pub(crate) fn phases(&self) -> watch::Receiver<Phase> {
+        self.phase.subscribe()
     }
 
     /// The backend; [`None`] while it is starting.

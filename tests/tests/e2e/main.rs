@@ -3,11 +3,15 @@
 mod bad_input;
 mod crash;
 mod graceful;
+mod grafana;
+mod grpc;
 mod ingest_and_find;
 mod kiali;
 mod s3;
 mod sdk;
 mod tenants;
+mod trace_by_id;
+mod vulture;
 
 use vivace_base::{Clock, SystemClock};
 use vivace_e2e::spans::SECOND;

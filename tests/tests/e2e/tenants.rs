@@ -7,8 +7,10 @@ use crate::ten_minutes_ago;
 
 /// In both tenants.
 const SHARED: [u8; 16] = [7; 16];
-const PATHS: [&str; 7] = [
+const PATHS: [&str; 9] = [
     "/api/search?q=%7B%7D",
+    "/api/metrics/query?q=%7B%7D%7Crate()",
+    "/api/metrics/query_range?q=%7B%7D%7Crate()%20by%20(resource.service.name)",
     "/api/traces/07070707070707070707070707070707",
     "/api/v2/traces/07070707070707070707070707070707",
     "/api/search/tags",
@@ -52,7 +54,7 @@ async fn check_isolation(client: &Client, start: u64, own: (u64, &str), other: (
     let by_name = format!("{{ resource.service.name = \"{}-service\" }}", other.1);
     let foreign = client.search(&by_name, 10, 10, (start / SECOND - 10, start / SECOND + 10)).await;
     assert_eq!(foreign["traces"].as_array().map_or(0, Vec::len), 0, "{foreign}");
-    for path in &PATHS[3..] {
+    for path in &PATHS[5..] {
         let body = client.get(path).await.ok().text();
         assert!(body.contains(own.1), "{path}: {body}");
         assert!(!body.contains(other.1), "{path}: {body}");
@@ -71,6 +73,45 @@ async fn tenants_see_their_own_data_only() {
         assert!(status.success(), "{status}");
         server = builder.start().await;
     }
+}
+
+/// `a|b` asks for the data of both as if one tenant had it.
+#[tokio::test(flavor = "multi_thread")]
+async fn several_tenants_are_asked_together() {
+    let (server, start) = two_tenants().await;
+    let range = (start / SECOND - 10, start / SECOND + 10);
+    for together in ["red|blue", "blue|red", "red|blue|red|nobody"] {
+        let client = server.client().tenant(together);
+        let found = client.search("{ }", 10, 10, range).await;
+        let hits = found["traces"].as_array().expect("traces");
+        let mut ids: Vec<&str> = hits.iter().filter_map(|hit| hit["traceID"].as_str()).collect();
+        ids.sort_unstable();
+        let mut expected = [short_id([1; 16]), short_id([2; 16]), short_id(SHARED)];
+        expected.sort_unstable();
+        assert_eq!(ids, expected, "{together}");
+        let shared = client.trace(&hex_id(SHARED)).await.expect("the shared trace");
+        assert_eq!(vivace_e2e::flatten(&shared.resource_spans).len(), 2, "{together}");
+        for own in [[1; 16], [2; 16]] {
+            assert!(client.trace(&hex_id(own)).await.is_some(), "{together}");
+        }
+        for path in &PATHS[5..] {
+            let body = client.get(path).await.ok().text();
+            assert!(body.contains("red") && body.contains("blue"), "{together} {path}: {body}");
+        }
+        let counted = client.query_range("{ } | count_over_time()", range, 10).await;
+        assert_eq!(total(&counted), 4.0, "{together}: {counted}");
+    }
+    let alone = server.client().tenant("red").query_range("{ } | count_over_time()", range, 10).await;
+    assert_eq!(total(&alone), 2.0, "{alone}");
+    for (bad, status) in [("red|a b", 400), ("red|..", 400), ("red|", 401), ("|", 401)] {
+        server.client().tenant(bad).get("/api/search").await.expect(status);
+    }
+}
+
+fn total(answer: &serde_json::Value) -> f64 {
+    let series = answer["series"].as_array().expect("series");
+    let samples = series.iter().flat_map(|series| series["samples"].as_array().expect("samples"));
+    samples.map(|sample| sample["value"].as_f64().unwrap_or(0.0)).sum()
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -101,7 +101,8 @@ fn attributes(attributes: &[Attribute]) -> Vec<KeyValue> {
     attributes.iter().map(|attribute| key_value(&attribute.key, &attribute.value)).collect()
 }
 
-fn key_value(key: &str, value: &Value) -> KeyValue {
+/// A named value as OTLP's message.
+pub fn key_value(key: &str, value: &Value) -> KeyValue {
     KeyValue { key: key.to_owned(), value: Some(any_value(value)), ..Default::default() }
 }
 

@@ -36,3 +36,22 @@ fn nan_survives() {
     let back = Value::from_json(&Value::Float(f64::NAN).to_json());
     assert!(matches!(back, Some(Value::Float(number)) if number.is_nan()));
 }
+
+#[test]
+fn plain_json_leaves_types_out() {
+    let cases = [
+        (Value::Empty, json!(null)),
+        (Value::from("a"), json!("a")),
+        (Value::Bool(false), json!(false)),
+        (Value::Int(i64::MIN), json!(i64::MIN)),
+        (Value::Float(0.5), json!(0.5)),
+        (Value::Float(f64::NAN), json!("NaN")),
+        (Value::Float(f64::NEG_INFINITY), json!("-Infinity")),
+        (Value::Bytes(vec![1, 255]), json!("01ff")),
+        (Value::Array(vec![Value::Int(1), Value::Empty]), json!([1, null])),
+        (Value::Map(vec![("k".to_owned(), Value::Array(vec![]))]), json!({"k": []})),
+    ];
+    for (value, expected) in cases {
+        assert_eq!(value.to_plain_json(), expected, "{value:?}");
+    }
+}

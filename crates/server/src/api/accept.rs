@@ -1,5 +1,5 @@
-use axum::http::HeaderMap;
 use axum::http::header::ACCEPT;
+use axum::http::{HeaderMap, HeaderValue};
 
 /// The form of an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,4 +22,15 @@ impl Format {
             [("application/protobuf", Self::Protobuf), ("application/json", Self::Json), (LLM, Self::Llm)];
         forms.into_iter().find(|(name, _)| accepted.contains(name)).map_or(Self::Json, |(_, form)| form)
     }
+    /// The media type of an answer in this form.
+    pub(super) fn content_type(self) -> HeaderValue {
+        HeaderValue::from_static(match self {
+            Self::Protobuf => "application/protobuf",
+            Self::Json => "application/json",
+            Self::Llm => "application/vnd.grafana.llm+json",
+        })
+    }
 }
+
+#[cfg(test)]
+mod tests;

@@ -27,7 +27,7 @@ const HTTP: &[Endpoint] = &[
          match some span of the trace.",
     ),
     ("/api/traces/{traceID}", Better, "Needs no time hint. A trace of any size is streamed."),
-    ("/api/v2/traces/{traceID}", Better, "As v1."),
+    ("/api/v2/traces/{traceID}", Better, "As v1. Attributes in `q` mean what they mean in a search."),
     ("/api/search/tags", Better, "No cut at 1 MB; `maxStaleValues` is accepted and not needed."),
     ("/api/v2/search/tags", Better, "As v1. Scopes and names are sorted."),
     (
@@ -42,7 +42,7 @@ const HTTP: &[Endpoint] = &[
         "Quantiles have a relative error of at most 0.5 %. The newest spans count: no cutoff before now.",
     ),
     ("/api/metrics/query", Better, "As `query_range`."),
-    ("/api/v2/traces/diff", NotYet, ""),
+    ("/api/v2/traces/diff", Same, "Only POST. The texts of warnings differ, their codes do not."),
     ("/api/mcp", NotYet, ""),
     ("/api/overrides", NotYet, "Limits are the same for all tenants."),
     ("/api/echo", Same, ""),
@@ -64,13 +64,21 @@ const HTTP: &[Endpoint] = &[
 ];
 
 const GRPC: &[Endpoint] = &[
-    ("tempopb.StreamingQuerier/Search", NotYet, ""),
-    ("tempopb.StreamingQuerier/SearchTags", NotYet, ""),
-    ("tempopb.StreamingQuerier/SearchTagsV2", NotYet, ""),
-    ("tempopb.StreamingQuerier/SearchTagValues", NotYet, ""),
-    ("tempopb.StreamingQuerier/SearchTagValuesV2", NotYet, ""),
-    ("tempopb.StreamingQuerier/MetricsQueryRange", NotYet, ""),
-    ("tempopb.StreamingQuerier/MetricsQueryInstant", NotYet, ""),
+    (
+        "tempopb.StreamingQuerier/Search",
+        Better,
+        "As over HTTP. The reason of a partial answer is in the trailers.",
+    ),
+    ("tempopb.StreamingQuerier/SearchTags", Better, "As over HTTP."),
+    ("tempopb.StreamingQuerier/SearchTagsV2", Better, "As over HTTP."),
+    ("tempopb.StreamingQuerier/SearchTagValues", Better, "As over HTTP."),
+    ("tempopb.StreamingQuerier/SearchTagValuesV2", Better, "As over HTTP."),
+    ("tempopb.StreamingQuerier/MetricsQueryRange", Better, "As over HTTP."),
+    ("tempopb.StreamingQuerier/MetricsQueryInstant", Better, "As over HTTP."),
+    ("grpc.health.v1.Health/Check", Same, "Not serving while starting and stopping."),
+    ("grpc.health.v1.Health/Watch", Same, "Ends when the server stops."),
+    ("grpc.reflection.v1.ServerReflection/ServerReflectionInfo", Better, "Tempo has no reflection."),
+    ("grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo", Better, "Tempo has no reflection."),
 ];
 
 /// The HTTP paths there are, one a line.
@@ -92,7 +100,7 @@ pub(crate) fn markdown() -> String {
          ## HTTP, port 3200\n\n",
     );
     table(&mut page, HTTP);
-    page.push_str("\n## gRPC, port 9095\n\n");
+    page.push_str("\n## gRPC, port 9095, and without TLS beside HTTP on 3200\n\n");
     table(&mut page, GRPC);
     page
 }

@@ -1,5 +1,5 @@
 use axum::http::header::RETRY_AFTER;
-use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use vivace_base::{ErrorKind, Retry};
 use vivace_model::{InvalidTenant, Tenants};
@@ -20,6 +20,11 @@ pub(super) struct ApiError {
 impl ApiError {
     pub(super) fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
         Self { status: codes::http(kind), message: message.into(), retry: kind.retry() }
+    }
+
+    /// An answer with this status; the same request fails again.
+    pub(super) fn with_status(status: StatusCode, message: impl Into<String>) -> Self {
+        Self { status, message: message.into(), retry: Retry::Never }
     }
 
     /// The request is wrong.
@@ -76,7 +81,14 @@ pub(super) fn backend(app: &App) -> Result<&dyn crate::backend::Backend, ApiErro
 /// Marks an answer that may not be complete.
 pub(super) fn mark_partial(response: &mut Response, reason: Option<&str>) {
     let Some(reason) = reason else { return };
+    response.headers_mut().insert(PARTIAL_HEADER, partial_reason(reason));
+}
+
+/// Header or trailer that says why an answer may not be complete.
+pub(crate) const PARTIAL_HEADER: HeaderName = HeaderName::from_static("x-vivace-partial");
+
+/// The reason as a header's value: in visible ASCII.
+pub(crate) fn partial_reason(reason: &str) -> HeaderValue {
     let visible: String = reason.chars().map(|c| if matches!(c, ' '..='~') { c } else { ' ' }).collect();
-    let value = HeaderValue::from_str(&visible).unwrap_or(HeaderValue::from_static("partial"));
-    response.headers_mut().insert("x-vivace-partial", value);
+    HeaderValue::from_str(&visible).unwrap_or(HeaderValue::from_static("partial"))
 }

@@ -4,18 +4,22 @@
 //!
 //! Nothing written here may be of a shape that Kiali breaks on (`reference/kiali.md` 2.9).
 
-use axum::http::HeaderValue;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
-use vivace_query::{MetricsResponse, SearchResponse, TagNames, TagScope, TagValueKind, TagValues};
+use vivace_query::{MetricsResponse, SearchResponse, TagNames, TagValueKind, TagValues};
+
+use super::accept::Format;
 
 mod chunks;
+mod llm;
 mod metrics;
 mod search;
 mod trace;
 mod value;
 mod writer;
 
+pub(super) use llm::LlmJson;
+pub(crate) use search::{NO_ROOT, complete};
 pub(super) use trace::TraceJson;
 
 use chunks::{Chunks, Pieces};
@@ -23,8 +27,33 @@ use metrics::MetricsJson;
 use search::SearchJson;
 use writer::Object;
 
-/// The answer of v2 when there is no such trace.
-pub(super) const EMPTY_TRACE: &str = r#"{"trace":{},"metrics":{}}"#;
+/// The answer of v2 when there is no such trace, or no span of it is left.
+pub(super) fn empty_trace(partial: Option<&str>) -> String {
+    let mut text = String::new();
+    let mut root = Object::open(&mut text);
+    root.object("trace", |_| {});
+    root.object("metrics", |_| {});
+    status(&mut root, partial);
+    root.close();
+    text
+}
+
+/// As [`empty_trace`], for a language model.
+pub(super) fn empty_llm(partial: Option<&str>) -> String {
+    let mut text = String::new();
+    let mut root = Object::open(&mut text);
+    status(&mut root, partial);
+    root.close();
+    text
+}
+
+/// `status` and `message` of an answer that is not all there is.
+fn status(root: &mut Object<'_>, partial: Option<&str>) {
+    if let Some(message) = partial {
+        root.string("status", "PARTIAL");
+        root.string("message", message);
+    }
+}
 
 /// `SearchResponse`
 pub(super) fn search(found: SearchResponse) -> Response {
@@ -65,7 +94,7 @@ pub(super) fn tag_names_v2(found: &TagNames) -> Response {
     respond(|root| {
         root.array("scopes", &scopes, |(scope, names), out| {
             let mut object = Object::open(out);
-            object.string("name", scope_name(**scope));
+            object.string("name", scope.name());
             object.array("tags", names, |name, out| writer::string(out, name));
             object.close();
         });
@@ -89,7 +118,7 @@ pub(super) fn tag_values_v2(found: &TagValues) -> Response {
     respond(|root| {
         root.array("tagValues", &found.values, |value, out| {
             let mut object = Object::open(out);
-            object.string("type", kind_name(value.kind));
+            object.string("type", value.kind.name());
             object.string("value", &value.text);
             object.close();
         });
@@ -107,13 +136,12 @@ pub(super) fn tag_values_llm(found: &TagValues) -> Response {
             for kind in kinds {
                 let texts: Vec<&String> =
                     found.values.iter().filter(|value| value.kind == kind).map(|value| &value.text).collect();
-                by_kind.array(kind_name(kind), &texts, |text, out| writer::string(out, text));
+                by_kind.array(kind.name(), &texts, |text, out| writer::string(out, text));
             }
         });
         metadata(root, found.inspected_bytes);
     });
-    let content_type = HeaderValue::from_static("application/vnd.grafana.llm+json");
-    response.headers_mut().insert(CONTENT_TYPE, content_type);
+    response.headers_mut().insert(CONTENT_TYPE, Format::Llm.content_type());
     response
 }
 
@@ -127,28 +155,6 @@ fn respond(fill: impl FnOnce(&mut Object<'_>)) -> Response {
 
 fn metadata(root: &mut Object<'_>, inspected_bytes: u64) {
     root.object("metrics", |metrics| metrics.u64("inspectedBytes", inspected_bytes));
-}
-
-fn scope_name(scope: TagScope) -> &'static str {
-    match scope {
-        TagScope::Resource => "resource",
-        TagScope::Span => "span",
-        TagScope::Event => "event",
-        TagScope::Link => "link",
-        TagScope::Instrumentation => "instrumentation",
-        TagScope::Intrinsic => "intrinsic",
-    }
-}
-
-fn kind_name(kind: TagValueKind) -> &'static str {
-    match kind {
-        TagValueKind::String => "string",
-        TagValueKind::Int => "int",
-        TagValueKind::Float => "float",
-        TagValueKind::Bool => "bool",
-        TagValueKind::Duration => "duration",
-        TagValueKind::Keyword => "keyword",
-    }
 }
 
 #[cfg(test)]

@@ -2,9 +2,10 @@ use axum::extract::{RawQuery, State};
 use axum::http::HeaderMap;
 use axum::response::Response;
 
+use super::accept::Format;
 use super::error::{ApiError, backend, mark_partial, tenants_of};
-use super::json;
 use super::params::Params;
+use super::{json, messages};
 use crate::ask::{SearchQuestion, parse_logfmt};
 use crate::state::App;
 
@@ -18,7 +19,10 @@ pub(super) async fn search(
     let request = question(&Params::parse(query.as_deref()))?.request(&app.config, app.clock.now())?;
     let found = backend(&app)?.search(&tenants, &request, &mut |_| {}).await?;
     let partial = found.partial.clone();
-    let mut response = json::search(found);
+    let mut response = match Format::asked(&headers) {
+        Format::Protobuf => messages::search(found),
+        Format::Json | Format::Llm => json::search(found),
+    };
     mark_partial(&mut response, partial.as_deref());
     Ok(response)
 }

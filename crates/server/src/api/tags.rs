@@ -6,8 +6,12 @@ use vivace_query::{TagNames, TagScope, TagValues, TagValuesRequest};
 use super::accept::Format;
 use super::error::{ApiError, backend, mark_partial, tenants_of};
 use super::params::Params;
-use super::{json, no_such_page};
+use super::{json, messages, no_such_page};
 use crate::ask::{Answer, TagNamesQuestion, TagValuesQuestion};
+use crate::grpc::Packet;
+use crate::grpc::tempopb::{
+    SearchTagValuesResponse, SearchTagValuesV2Response, SearchTagsResponse, SearchTagsV2Response,
+};
 use crate::state::App;
 
 /// `GET /api/search/tags` (`reference/tempo.md` 2.4). Intrinsics only when asked for.
@@ -21,9 +25,7 @@ pub(super) async fn names_v1(
     if question.hides_intrinsics() {
         found.scopes.remove(&TagScope::Intrinsic);
     }
-    let mut response = json::tag_names_v1(&found);
-    mark_partial(&mut response, found.partial.as_deref());
-    Ok(response)
+    Ok(answer::<SearchTagsResponse>(&headers, found, json::tag_names_v1))
 }
 
 /// `GET /api/v2/search/tags`
@@ -33,9 +35,18 @@ pub(super) async fn names_v2(
     RawQuery(query): RawQuery,
 ) -> Result<Response, ApiError> {
     let found = names(&app, &headers, &names_question(query.as_deref())?).await?;
-    let mut response = json::tag_names_v2(&found);
-    mark_partial(&mut response, found.partial.as_deref());
-    Ok(response)
+    Ok(answer::<SearchTagsV2Response>(&headers, found, json::tag_names_v2))
+}
+
+/// As `M` or JSON, whichever is accepted.
+fn answer<M: Packet>(headers: &HeaderMap, found: M::Answer, json: fn(&M::Answer) -> Response) -> Response {
+    let partial = M::partial(&found).map(str::to_owned);
+    let mut response = match Format::asked(headers) {
+        Format::Protobuf => messages::whole::<M>(found),
+        Format::Json | Format::Llm => json(&found),
+    };
+    mark_partial(&mut response, partial.as_deref());
+    response
 }
 
 fn names_question(query: Option<&str>) -> Result<TagNamesQuestion, ApiError> {
@@ -78,9 +89,7 @@ pub(super) async fn values_v1(
         Answer::Known(values) => values,
         Answer::Ask(request) => values(&app, &headers, &request).await?,
     };
-    let mut response = json::tag_values_v1(&found);
-    mark_partial(&mut response, found.partial.as_deref());
-    Ok(response)
+    Ok(answer::<SearchTagValuesResponse>(&headers, found, json::tag_values_v1))
 }
 
 /// `GET /api/v2/search/tag/{tagName}/values`: the name as TraceQL writes it.
@@ -93,12 +102,11 @@ pub(super) async fn values_v2(
     let Some(name) = path.strip_suffix(VALUES) else { return Ok(no_such_page()) };
     let question = values_question(name, query.as_deref())?;
     let found = values(&app, &headers, &question.request_v2(app.clock.now())?).await?;
-    let mut response = match Format::asked(&headers) {
-        Format::Llm => json::tag_values_llm(&found),
-        Format::Json | Format::Protobuf => json::tag_values_v2(&found),
+    let json = match Format::asked(&headers) {
+        Format::Llm => json::tag_values_llm,
+        Format::Json | Format::Protobuf => json::tag_values_v2,
     };
-    mark_partial(&mut response, found.partial.as_deref());
-    Ok(response)
+    Ok(answer::<SearchTagValuesV2Response>(&headers, found, json))
 }
 
 fn values_question(name: &str, query: Option<&str>) -> Result<TagValuesQuestion, ApiError> {

@@ -20,6 +20,7 @@ use crate::config::Config;
 use crate::state::App;
 
 mod golden;
+mod traces;
 
 struct Answer {
     status: StatusCode,
@@ -222,7 +223,6 @@ async fn wrong_trace_ids_and_times_are_refused() {
         ("/api/traces/0g", "trace IDs can only contain hex characters: invalid character 'g' at position 2"),
         (long.as_str(), "trace IDs can't be larger than 128 bits"),
         ("/api/traces/7?start=2&end=1", "start must be before end"),
-        ("/api/v2/traces/7?q=%7B%7D", "not supported yet"),
     ];
     for (path, reason) in cases {
         let answer = ask(with_trace(), path).await;

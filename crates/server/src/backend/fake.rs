@@ -33,6 +33,8 @@ pub(crate) struct FakeBackend {
     pub(crate) series: MetricsResponse,
     /// The one trace there is.
     pub(crate) trace: Option<Trace>,
+    /// Why it is not complete.
+    pub(crate) incomplete: Option<String>,
     pub(crate) names: TagNames,
     pub(crate) values: TagValues,
     /// Set to fail for want of memory.
@@ -107,7 +109,7 @@ impl Backend for FakeBackend {
     async fn trace(&self, _: &Tenants, id: TraceId) -> Result<TraceResponse, QueryError> {
         self.admit()?;
         let trace = self.trace.clone().filter(|trace| trace.id() == id);
-        Ok(TraceResponse { trace, partial: None })
+        Ok(TraceResponse { trace, partial: self.incomplete.clone() })
     }
 
     async fn tag_names(

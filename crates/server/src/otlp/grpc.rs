@@ -25,9 +25,7 @@ const PREFIX: usize = 5;
 pub(super) async fn export(State(app): State<App>, request: Request) -> Response<Body> {
     match accept(&app, request).await {
         Ok(accepted) => success(&response_message(accepted)),
-        Err(refusal) => {
-            Status::with_details(refusal.code, refusal.message.clone(), refusal.to_protobuf()).into_http()
-        }
+        Err(refusal) => Status::from(refusal).into_http(),
     }
 }
 

@@ -3,16 +3,18 @@ use std::time::Duration;
 use axum::http::StatusCode;
 use bytes::Bytes;
 use prost::Message;
-use tonic::Code;
+use tonic::{Code, Status};
 use vivace_base::{ErrorKind, MemoryRefused, Retry};
 use vivace_ingest::IngestError;
 use vivace_model::InvalidTenant;
+use vivace_query::QueryError;
 
+use crate::ask::InvalidQuestion;
 use crate::codes;
 
 /// Why a request was not taken, in the terms of both protocols.
 #[derive(Debug)]
-pub(super) struct Refusal {
+pub(crate) struct Refusal {
     pub(super) status: StatusCode,
     pub(super) code: Code,
     pub(super) message: String,
@@ -20,13 +22,13 @@ pub(super) struct Refusal {
 }
 
 impl Refusal {
-    pub(super) fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
+    pub(crate) fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
         let (status, code, retry) = (codes::otlp_http(kind), codes::grpc(kind), kind.retry());
         Self { status, code, message: message.into(), retry }
     }
 
     /// The write-ahead log is being replayed.
-    pub(super) fn starting() -> Self {
+    pub(crate) fn starting() -> Self {
         Self::new(ErrorKind::Unavailable, "starting: the write-ahead log is being replayed; retry later")
     }
 
@@ -64,6 +66,25 @@ impl Refusal {
 impl From<IngestError> for Refusal {
     fn from(error: IngestError) -> Self {
         Self::new(error.kind(), error.to_string())
+    }
+}
+
+impl From<QueryError> for Refusal {
+    fn from(error: QueryError) -> Self {
+        Self::new(error.kind(), error.to_string())
+    }
+}
+
+impl From<InvalidQuestion> for Refusal {
+    fn from(error: InvalidQuestion) -> Self {
+        Self::new(error.kind(), error.to_string())
+    }
+}
+
+impl From<Refusal> for Status {
+    fn from(refusal: Refusal) -> Self {
+        let details = refusal.to_protobuf();
+        Self::with_details(refusal.code, refusal.message, details)
     }
 }
 

@@ -42,3 +42,22 @@ async fn every_path_that_is_listed_answers() {
         assert!(if *standing == NotYet { is_refused } else { !is_absent }, "{path}: {status}");
     }
 }
+
+#[tokio::test]
+async fn every_method_that_is_listed_answers_on_both_ports() {
+    let (app, _) = app(FakeBackend::default(), |_| {});
+    let paths = GRPC.iter().map(|(path, ..)| format!("/{path}"));
+    for path in paths.chain(["/tempopb.StreamingQuerier/None".to_owned()]) {
+        for router in [router(&app), crate::api::grpc_router(&app)] {
+            let request =
+                Request::post(&path).header("content-type", "application/grpc").header("te", "trailers");
+            // A message of no bytes.
+            let request = request.body(Body::from(vec![0; 5])).unwrap();
+            let response = router.oneshot(request).await.unwrap();
+            let status =
+                response.headers().get("grpc-status").map(|status| status.to_str().unwrap().to_owned());
+            let is_unknown = status.as_deref() == Some("12");
+            assert_eq!(is_unknown, path.ends_with("/None"), "{path}: {status:?}");
+        }
+    }
+}

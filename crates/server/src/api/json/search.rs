@@ -5,7 +5,7 @@ use super::value::key_value;
 use super::writer::Object;
 
 /// What Tempo says while a trace's root has not arrived.
-const NO_ROOT: &str = "<root span not yet received>";
+pub(crate) const NO_ROOT: &str = "<root span not yet received>";
 
 /// `SearchResponse`, a trace a piece.
 #[derive(Debug)]
@@ -37,12 +37,12 @@ impl Pieces for SearchJson {
                 out.push_str(r#"{"traces":["#);
                 self.place = Place::First;
             }
-            Place::First | Place::Traces => match self.traces.find_map(Hit::of) {
-                Some(hit) => {
+            Place::First | Place::Traces => match self.traces.find_map(complete) {
+                Some(found) => {
                     if self.place == Place::Traces {
                         out.push(',');
                     }
-                    hit.write(out);
+                    hit(&found, out);
                     self.place = Place::Traces;
                 }
                 None => {
@@ -57,43 +57,38 @@ impl Pieces for SearchJson {
     }
 }
 
-/// A trace with at least one spanset, each with at least one span. A client that finds none panics.
-struct Hit(TraceMatch);
-
-impl Hit {
-    fn of(mut found: TraceMatch) -> Option<Self> {
-        found.span_sets.retain(|set| !set.spans.is_empty());
-        if found.span_sets.is_empty() {
-            tracing::warn!(trace = %found.trace_id, "a hit without spans is left out");
-            return None;
-        }
-        Some(Self(found))
+/// The trace if it has at least one spanset, each with at least one span. A client that finds none panics.
+pub(crate) fn complete(mut found: TraceMatch) -> Option<TraceMatch> {
+    found.span_sets.retain(|set| !set.spans.is_empty());
+    if found.span_sets.is_empty() {
+        tracing::warn!(trace = %found.trace_id, "a hit without spans is left out");
+        return None;
     }
+    Some(found)
+}
 
-    fn write(&self, out: &mut String) {
-        let Self(found) = self;
-        let mut object = Object::open(out);
-        object.string("traceID", &found.trace_id.short_hex());
-        object.string("rootServiceName", found.root_service_name.as_deref().unwrap_or(NO_ROOT));
-        object.string("rootTraceName", found.root_trace_name.as_deref().unwrap_or_default());
-        object.u64("startTimeUnixNano", found.start);
-        object.u32("durationMs", u32::try_from(found.duration / 1_000_000).unwrap_or(u32::MAX));
-        if let Some(first) = found.span_sets.first() {
-            span_set(first, object.key("spanSet"));
-        }
-        object.array("spanSets", &found.span_sets, span_set);
-        if !found.service_stats.is_empty() {
-            object.object("serviceStats", |services| {
-                for (name, stats) in &found.service_stats {
-                    services.object(name, |service| {
-                        service.u32("spanCount", stats.span_count);
-                        service.u32("errorCount", stats.error_count);
-                    });
-                }
-            });
-        }
-        object.close();
+fn hit(found: &TraceMatch, out: &mut String) {
+    let mut object = Object::open(out);
+    object.string("traceID", &found.trace_id.short_hex());
+    object.string("rootServiceName", found.root_service_name.as_deref().unwrap_or(NO_ROOT));
+    object.string("rootTraceName", found.root_trace_name.as_deref().unwrap_or_default());
+    object.u64("startTimeUnixNano", found.start);
+    object.u32("durationMs", u32::try_from(found.duration / 1_000_000).unwrap_or(u32::MAX));
+    if let Some(first) = found.span_sets.first() {
+        span_set(first, object.key("spanSet"));
     }
+    object.array("spanSets", &found.span_sets, span_set);
+    if !found.service_stats.is_empty() {
+        object.object("serviceStats", |services| {
+            for (name, stats) in &found.service_stats {
+                services.object(name, |service| {
+                    service.u32("spanCount", stats.span_count);
+                    service.u32("errorCount", stats.error_count);
+                });
+            }
+        });
+    }
+    object.close();
 }
 
 fn span_set(set: &SpanSet, out: &mut String) {

@@ -207,7 +207,7 @@ fn link(link: &Link, out: &mut String) {
 }
 
 /// OTLP's name; empty for the zero value.
-fn kind(kind: SpanKind) -> &'static str {
+pub(super) fn kind(kind: SpanKind) -> &'static str {
     match kind {
         SpanKind::Unspecified => "",
         SpanKind::Internal => "SPAN_KIND_INTERNAL",
@@ -219,7 +219,7 @@ fn kind(kind: SpanKind) -> &'static str {
 }
 
 /// OTLP's name; empty for the zero value.
-fn code(status: StatusCode) -> &'static str {
+pub(super) fn code(status: StatusCode) -> &'static str {
     match status {
         StatusCode::Unset => "",
         StatusCode::Ok => "STATUS_CODE_OK",

@@ -14,6 +14,11 @@ impl<'a> Object<'a> {
         Self { out, empty: true }
     }
 
+    /// The rest of an object that was opened before and has fields already.
+    pub(super) fn continuing(out: &'a mut String) -> Self {
+        Self { out, empty: false }
+    }
+
     pub(super) fn close(self) {
         self.out.push('}');
     }

@@ -7,9 +7,6 @@ use vivace_model::{Span, Trace};
 /// Spans that are converted and held as messages at the same time.
 const SPANS_AT_ONCE: usize = 512;
 
-/// `TraceByIDResponse` with an empty trace and empty metrics.
-pub(super) const EMPTY_RESPONSE: &[u8] = &[0x0a, 0, 0x12, 0];
-
 /// Number of `TraceByIDResponse`'s fields, and of `Trace`'s one field.
 const TRACE: u32 = 1;
 const METRICS: u32 = 2;
@@ -35,9 +32,9 @@ impl TraceProtobuf {
     }
 
     /// `tempopb.TraceByIDResponse`. The trace's length comes first, so its pieces are made twice.
-    pub(super) fn response(trace: Trace, partial: Option<&str>) -> Self {
-        let spans = trace.into_spans();
-        let length: usize = spans.chunks(SPANS_AT_ONCE).map(piece_len).sum();
+    pub(super) fn response(trace: Option<Trace>, partial: Option<&str>) -> Self {
+        let spans = trace.map(Trace::into_spans).unwrap_or_default();
+        let length = encoded_len(&spans);
         let mut head = BytesMut::new();
         encode_key(TRACE, WireType::LengthDelimited, &mut head);
         encode_varint(length as u64, &mut head);
@@ -67,6 +64,11 @@ impl Iterator for TraceProtobuf {
         self.done += spans.len();
         Some(piece(spans))
     }
+}
+
+/// How many bytes these spans take as `tempopb.Trace`.
+pub(in crate::api) fn encoded_len(spans: &[Span]) -> usize {
+    spans.chunks(SPANS_AT_ONCE).map(piece_len).sum()
 }
 
 fn piece_len(spans: &[Span]) -> usize {
