@@ -32,7 +32,8 @@ impl Exact {
         let (digits, power) = if exponent == 0 { (fraction, 1) } else { (fraction | (1 << 52), exponent) };
         let digits = BigInt::from(digits) * if number.is_sign_negative() { -1 } else { 1 };
         // digits * 2^(power - 1075)
-        Some(Self::fraction(digits << power, BigInt::from(1) << 1075))
+        let (up, down) = (power.saturating_sub(1075), 1075_u64.saturating_sub(power));
+        Some(Self::fraction(digits << up, BigInt::from(1) << down))
     }
 
     pub(crate) fn plus(&self, other: &Self) -> Self {

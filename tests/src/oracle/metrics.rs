@@ -204,15 +204,15 @@ impl Question<'_> {
     }
 
     fn histogram(&self, labels: &Labels, spans: &[Counted<'_, '_>], attribute: &Attribute) -> Vec<Series> {
-        let bucket = |span: &Counted<'_, '_>| bucket(attribute_of(span.subject, attribute));
-        let mut buckets: Vec<f64> = spans.iter().filter_map(bucket).collect();
+        let of_span: Vec<(&Counted<'_, '_>, Option<f64>)> =
+            spans.iter().map(|span| (span, bucket(attribute_of(span.subject, attribute)))).collect();
+        let mut buckets: Vec<f64> = of_span.iter().filter_map(|(_, bucket)| *bucket).collect();
         buckets.sort_by(f64::total_cmp);
         buckets.dedup();
         let series = |of: f64| {
             let count = |step| {
-                let inside: Vec<&Counted<'_, '_>> =
-                    spans.iter().filter(|span| span.step == step && bucket(span) == Some(of)).collect();
-                weight(&inside).to_f64()
+                let inside = of_span.iter().filter(|(span, bucket)| span.step == step && *bucket == Some(of));
+                weight(&inside.map(|(span, _)| *span).collect::<Vec<_>>()).to_f64()
             };
             let counts: Vec<Option<f64>> = (0..self.times().len()).map(|step| Some(count(step))).collect();
             self.one(with(labels, "__bucket", of), &counts)
@@ -421,7 +421,8 @@ fn bucket(value: Val) -> Option<f64> {
     if exact.compare(&Exact::of_int(0)).is_le() {
         return Some(0.0);
     }
-    let power = (-1074..=1024).find(|power| exact.compare(&power_of_two(*power)).is_le());
+    let about = exact.to_f64().log2().floor() as i32 - 1;
+    let power = (about..about + 4).find(|power| exact.compare(&power_of_two(*power)).is_le());
     power.map(|power| power_of_two(power).over(&Exact::of_int(divisor)).to_f64())
 }
 

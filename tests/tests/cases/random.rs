@@ -10,7 +10,7 @@ use vivace_testkit::{SeededRandomness, TraceGenerator, seeds};
 
 use crate::grammar::Queries;
 
-const SEEDS: u64 = 5;
+const SEEDS: u64 = 4;
 const SEARCHES_PER_SEED: usize = 250;
 const METRICS_PER_SEED: usize = 250;
 const TRACES: usize = 8;
