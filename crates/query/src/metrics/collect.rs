@@ -63,7 +63,8 @@ pub(super) async fn collect(
     let job = Arc::new(Job { plan, source, budget, traces });
     let mut collected = Collected::new(&job)?;
     let pieces = context.source.pieces().len();
-    totals.total_jobs = u32::try_from(pieces).unwrap_or(u32::MAX);
+    // Each operand of arithmetic reads all pieces.
+    totals.total_jobs = totals.total_jobs.saturating_add(u32::try_from(pieces).unwrap_or(u32::MAX));
     let mut running = JoinSet::new();
     let mut next = 0..pieces;
     loop {
