@@ -1,13 +1,14 @@
 //! Blocks: immutable Parquet files of spans, traces contiguous and ordered by their start, frequent attributes in
 //! columns of their own. `docs/formats/block.md` tells readers from outside.
 
+mod conform;
 mod layout;
 mod read;
 mod write;
 
 pub use layout::choose_columns;
 pub use read::{BlockReader, Projection, SpanStream, TraceFilter};
-pub use write::{BuiltBlock, build_block, store_block};
+pub use write::{BlockWriter, BuiltBlock, build_block, store_block};
 
 use vivace_base::ErrorKind;
 

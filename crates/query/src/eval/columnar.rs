@@ -1,11 +1,13 @@
 //! Operands from the columns of a batch.
 
 use arrow::array::{
-    Array, BooleanArray, FixedSizeBinaryArray, Int8Array, Int64Array, RecordBatch, StringArray, UInt64Array,
+    Array, BooleanArray, FixedSizeBinaryArray, Int8Array, Int64Array, RecordBatch, UInt64Array,
 };
 use vivace_model::schema::{self, AttributeScope};
 use vivace_model::{SpanKind, StatusCode, TraceId};
-use vivace_storage::columns::{AttributeList, AttributeValues, EventColumns, LinkColumns, column};
+use vivace_storage::columns::{
+    AttributeList, AttributeValues, EventColumns, LinkColumns, column, text_column,
+};
 use vivace_storage::{ColumnError, Projection};
 use vivace_traceql::{Attribute, Intrinsic, Scope};
 
@@ -344,7 +346,7 @@ pub(crate) fn end(start: u64, duration: i64) -> u64 {
 }
 
 fn texts<'a>(batch: &'a RecordBatch, name: &str) -> Result<Vec<Operand<'a>>, ColumnError> {
-    let texts: &StringArray = column(batch, name)?;
+    let texts = text_column(batch, name)?;
     Ok(texts.iter().map(|text| Operand::text(text.unwrap_or_default())).collect())
 }
 

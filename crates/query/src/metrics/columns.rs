@@ -2,16 +2,14 @@
 
 use std::collections::{HashMap, HashSet};
 
-use arrow::array::{
-    BooleanArray, FixedSizeBinaryArray, Int8Array, Int64Array, RecordBatch, StringArray, UInt64Array,
-};
+use arrow::array::{BooleanArray, FixedSizeBinaryArray, Int8Array, Int64Array, RecordBatch, UInt64Array};
 use arrow::compute::{and, or};
 use arrow::error::ArrowError;
 use futures::TryStreamExt;
 use vivace_base::Holder;
 use vivace_model::schema;
 use vivace_model::{SpanId, SpanKind, TraceId};
-use vivace_storage::columns::column;
+use vivace_storage::columns::{column, text_column};
 use vivace_storage::{ColumnError, Projection};
 use vivace_traceql::Attribute;
 
@@ -77,8 +75,7 @@ fn measure_batch(
     let spans: &FixedSizeBinaryArray = column(batch, schema::SPAN_ID)?;
     let kinds: &Int8Array = column(batch, schema::KIND)?;
     let starts: &UInt64Array = column(batch, schema::START)?;
-    let states: Option<&StringArray> =
-        plan.extrapolate.then(|| column(batch, schema::TRACE_STATE)).transpose()?;
+    let states = plan.extrapolate.then(|| text_column(batch, schema::TRACE_STATE)).transpose()?;
     let selected = selected(plan, batch, keep)?;
     let groups: Vec<Vec<Operand<'_>>> =
         plan.by.iter().map(|grouping| group_values(&grouping.sources, batch)).collect::<Result<_, _>>()?;
@@ -102,7 +99,7 @@ fn measure_batch(
         let observation = Observation {
             span,
             step,
-            weight: states.map_or(1.0, |states| weight(states.value(row))),
+            weight: states.map_or(1.0, |states| weight(states.get(row).unwrap_or_default())),
             groups: groups.iter().map(|values| values[row].borrowed()).collect(),
             measured: measured.as_ref().map_or(Operand::Nil, |values| values[row].borrowed()),
         };

@@ -1,9 +1,8 @@
-use std::sync::Arc;
+use std::io::{self, Write};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use arrow::array::{
-    ArrayRef, BooleanArray, Float64Array, Int64Array, RecordBatch, StringArray, UInt32Array, UInt64Array,
-};
-use arrow::compute::{concat_batches, take};
+use arrow::array::{FixedSizeBinaryArray, Int64Array, RecordBatch, UInt64Array};
+use arrow::compute::interleave_record_batch;
 use arrow::datatypes::SchemaRef;
 use bytes::Bytes;
 use object_store::{ObjectStore, ObjectStoreExt, PutPayload};
@@ -13,19 +12,20 @@ use parquet::file::metadata::KeyValue;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::schema::types::ColumnPath;
 use vivace_base::BlockId;
-use vivace_model::schema::{self, AttributeColumn, AttributeScope, ValueType, block_schema, span_schema};
+use vivace_model::schema::{self, AttributeColumn, ValueType, block_schema};
 use vivace_model::{TenantId, TimeRange};
 
+use super::conform::conform;
 use super::layout::{choose_columns, row_order};
 use super::{BlockError, SPANS_FILE};
-use crate::columns::{AttributesBuilder, ValueRef, column, list_column};
+use crate::columns::column;
 use crate::index::{INDEX_FILE, IndexBuilder};
 use crate::{BlockMeta, WalRange, limits, paths};
 
-/// A block's bytes and what the catalog will say about them.
+/// What is left of a block when its last row is written, and what the catalog will say about it.
 #[derive(Debug, Clone)]
 pub struct BuiltBlock {
-    /// The Parquet file.
+    /// The Parquet file, or what of it [`BlockWriter::take_bytes`] has not taken.
     pub bytes: Bytes,
     /// The sidecar index.
     pub index: Bytes,
@@ -42,27 +42,136 @@ pub struct BuiltBlock {
 /// # Errors
 /// [`BlockError::Build`], a defect of ours: the batches are of the span schema.
 pub fn build_block(batches: &[RecordBatch]) -> Result<BuiltBlock, BlockError> {
-    let spans = concat_batches(&Arc::new(span_schema()), batches)?;
-    let index = build_index(&spans)?;
-    let order = row_order(&spans)?;
-    let columns = choose_columns(&spans)?;
-    let file_schema: SchemaRef = Arc::new(block_schema(&columns));
-    let to_error = |error: parquet::errors::ParquetError| BlockError::Build(error.to_string());
-    let mut writer = ArrowWriter::try_new(Vec::new(), Arc::clone(&file_schema), Some(properties(&columns)?))
-        .map_err(to_error)?;
-    for rows in order.rows.chunks(limits::BLOCK_WRITE_ROWS) {
-        writer.write(&rearrange(&spans, rows, &columns, &file_schema)?).map_err(to_error)?;
+    let columns = choose_columns(batches)?;
+    let mut writer = BlockWriter::new(columns)?;
+    let batches: Vec<_> = batches.iter().map(|batch| writer.conform(batch)).collect::<Result<_, _>>()?;
+    let order = row_order(&batches)?;
+    let batches: Vec<&RecordBatch> = batches.iter().collect();
+    for rows in order.chunks(limits::BLOCK_WRITE_ROWS) {
+        writer.write(&interleave_record_batch(&batches, rows)?)?;
     }
-    let bytes = Bytes::from(writer.into_inner().map_err(to_error)?);
-    let rows = spans.num_rows() as u64;
-    Ok(BuiltBlock { bytes, index, rows, traces: order.traces, range: range(&spans)? })
+    writer.finish()
 }
 
-/// Done before the sorted copy exists, so that the two never need memory together.
-fn build_index(spans: &RecordBatch) -> Result<Bytes, BlockError> {
-    let mut index = IndexBuilder::default();
-    index.add(spans)?;
-    Ok(index.finish()?.into())
+/// Writes a block row by row, in the order of its rows, holding no more than a row group.
+pub struct BlockWriter {
+    columns: Vec<AttributeColumn>,
+    schema: SchemaRef,
+    file: ArrowWriter<Sink>,
+    sink: Sink,
+    index: IndexBuilder,
+    rows: u64,
+    traces: u64,
+    last_trace: Option<[u8; 16]>,
+    range: Option<TimeRange>,
+}
+
+impl BlockWriter {
+    /// A block in which these attributes have columns of their own.
+    ///
+    /// # Errors
+    /// [`BlockError::Build`], a defect of ours.
+    pub fn new(columns: Vec<AttributeColumn>) -> Result<Self, BlockError> {
+        let schema: SchemaRef = Arc::new(block_schema(&columns));
+        let sink = Sink::default();
+        let file = ArrowWriter::try_new(sink.clone(), Arc::clone(&schema), Some(properties(&columns)?))
+            .map_err(parquet_error)?;
+        let index = IndexBuilder::default();
+        Ok(Self { columns, schema, file, sink, index, rows: 0, traces: 0, last_trace: None, range: None })
+    }
+
+    /// A batch of any layout of the span schema in this block's layout, so that batches can be mixed.
+    ///
+    /// # Errors
+    /// [`BlockError::Build`] when the batch is not one of spans.
+    pub fn conform(&self, spans: &RecordBatch) -> Result<RecordBatch, BlockError> {
+        conform(spans, &self.columns, &self.schema)
+    }
+
+    /// Adds rows, which must come in the order of a block's rows.
+    ///
+    /// # Errors
+    /// [`BlockError::Build`] when the batch is not one of spans.
+    pub fn write(&mut self, spans: &RecordBatch) -> Result<(), BlockError> {
+        let spans = self.conform(spans)?;
+        self.note(&spans)?;
+        self.index.add(&spans)?;
+        self.file.write(&spans).map_err(parquet_error)
+    }
+
+    /// How many rows there are so far.
+    pub fn rows(&self) -> u64 {
+        self.rows
+    }
+
+    /// The bytes of the file that are final, to be sent off before more is written.
+    pub fn take_bytes(&mut self) -> Bytes {
+        self.sink.take()
+    }
+
+    /// Ends the block.
+    ///
+    /// # Errors
+    /// [`BlockError::Build`], a defect of ours.
+    pub fn finish(self) -> Result<BuiltBlock, BlockError> {
+        self.file.close().map_err(parquet_error)?;
+        Ok(BuiltBlock {
+            bytes: self.sink.take(),
+            index: self.index.finish()?.into(),
+            rows: self.rows,
+            traces: self.traces,
+            range: self.range.unwrap_or(TimeRange { start: 0, end: 0 }),
+        })
+    }
+
+    /// Keeps count.
+    fn note(&mut self, spans: &RecordBatch) -> Result<(), BlockError> {
+        let traces: &FixedSizeBinaryArray = column(spans, schema::TRACE_ID)?;
+        let starts: &UInt64Array = column(spans, schema::START)?;
+        let durations: &Int64Array = column(spans, schema::DURATION)?;
+        self.rows += spans.num_rows() as u64;
+        for row in 0..spans.num_rows() {
+            let trace: Option<[u8; 16]> = traces.value(row).try_into().ok();
+            self.traces += u64::from(trace != self.last_trace);
+            self.last_trace = trace;
+            let start = starts.value(row);
+            let end = start.wrapping_add(durations.value(row).cast_unsigned()).max(start);
+            let range = TimeRange { start, end };
+            self.range = Some(self.range.map_or(range, |known| known.union(&range)));
+        }
+        Ok(())
+    }
+}
+
+impl std::fmt::Debug for BlockWriter {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("BlockWriter").field("rows", &self.rows).finish_non_exhaustive()
+    }
+}
+
+/// Where the Parquet writer leaves bytes, and the block writer finds them.
+#[derive(Debug, Clone, Default)]
+struct Sink(Arc<Mutex<Vec<u8>>>);
+
+impl Sink {
+    fn take(&self) -> Bytes {
+        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner)).into()
+    }
+}
+
+impl Write for Sink {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+fn parquet_error(error: parquet::errors::ParquetError) -> BlockError {
+    BlockError::Build(error.to_string())
 }
 
 /// Puts a block and its index into the object store. It exists for readers only once a catalog commit names what is returned.
@@ -125,125 +234,4 @@ fn properties(columns: &[AttributeColumn]) -> Result<WriterProperties, BlockErro
             .set_column_encoding(path, Encoding::DELTA_BINARY_PACKED);
     }
     Ok(builder.build())
-}
-
-fn range(spans: &RecordBatch) -> Result<TimeRange, BlockError> {
-    let starts: &UInt64Array = column(spans, schema::START)?;
-    let durations: &Int64Array = column(spans, schema::DURATION)?;
-    let each = starts.values().iter().zip(durations.values()).map(|(start, duration)| TimeRange {
-        start: *start,
-        end: start.wrapping_add(duration.cast_unsigned()).max(*start),
-    });
-    Ok(each.reduce(|a, b| a.union(&b)).unwrap_or(TimeRange { start: 0, end: 0 }))
-}
-
-/// The given rows in the given order, with `columns` lifted out of the attribute lists.
-fn rearrange(
-    spans: &RecordBatch,
-    rows: &[u32],
-    columns: &[AttributeColumn],
-    file_schema: &SchemaRef,
-) -> Result<RecordBatch, BlockError> {
-    let indices = UInt32Array::from(rows.to_vec());
-    let lists: Vec<_> = AttributeScope::ALL
-        .into_iter()
-        .map(|scope| lift(spans, rows, scope, columns))
-        .collect::<Result<_, BlockError>>()?;
-    let scope_of_list = |name: &str| AttributeScope::ALL.iter().position(|scope| scope.list_column() == name);
-    let mut arrays: Vec<ArrayRef> = Vec::with_capacity(file_schema.fields().len());
-    for (field, array) in span_schema().fields().iter().zip(spans.columns()) {
-        arrays.push(match scope_of_list(field.name()) {
-            Some(scope) => Arc::clone(&lists[scope].rest),
-            None => take(array, &indices, None)?,
-        });
-    }
-    let mut own: Vec<_> = lists.into_iter().flat_map(|lifted| lifted.own).collect();
-    own.sort_by_key(|(at, _)| *at);
-    arrays.extend(own.into_iter().map(|(_, array)| array));
-    Ok(RecordBatch::try_new(Arc::clone(file_schema), arrays)?)
-}
-
-/// One scope's attributes, split.
-struct Lifted {
-    rest: ArrayRef,
-    /// Position in the block's attribute columns, and the column.
-    own: Vec<(usize, ArrayRef)>,
-}
-
-fn lift(
-    spans: &RecordBatch,
-    rows: &[u32],
-    scope: AttributeScope,
-    columns: &[AttributeColumn],
-) -> Result<Lifted, BlockError> {
-    let list = list_column(spans, scope.list_column())?;
-    let of_scope: Vec<_> = columns.iter().enumerate().filter(|(_, own)| own.scope == scope).collect();
-    let mut values: Vec<_> =
-        of_scope.iter().filter_map(|(_, own)| OwnColumn::new(own.value_type, rows.len())).collect();
-    // For each key in the dictionary: the columns, of different types, that take it.
-    let takers: Vec<Vec<usize>> = list
-        .keys()
-        .iter()
-        .map(|key| (0..of_scope.len()).filter(|at| Some(of_scope[*at].1.key.as_str()) == key).collect())
-        .collect();
-    let mut rest = AttributesBuilder::default();
-    for (to, from) in rows.iter().enumerate() {
-        for entry in list.entries(*from as usize) {
-            let takers = &takers[list.key_code(entry)];
-            if !takers.iter().any(|at| values[*at].set(to, list.value(entry))) {
-                let (type_code, text) = list.raw(entry);
-                rest.raw_entry(list.key(entry), type_code, text);
-            }
-        }
-        rest.end_row();
-    }
-    let own = of_scope.iter().zip(values).map(|((at, _), values)| (*at, values.finish())).collect();
-    Ok(Lifted { rest: Arc::new(rest.finish()), own })
-}
-
-/// A typed column under construction; each row is set at most once.
-enum OwnColumn<'a> {
-    String(Vec<Option<&'a str>>),
-    Bool(Vec<Option<bool>>),
-    Int(Vec<Option<i64>>),
-    Float(Vec<Option<f64>>),
-}
-
-impl<'a> OwnColumn<'a> {
-    fn new(value_type: ValueType, rows: usize) -> Option<Self> {
-        match value_type {
-            ValueType::String => Some(Self::String(vec![None; rows])),
-            ValueType::Bool => Some(Self::Bool(vec![None; rows])),
-            ValueType::Int => Some(Self::Int(vec![None; rows])),
-            ValueType::Float => Some(Self::Float(vec![None; rows])),
-            ValueType::Empty | ValueType::Json => None,
-        }
-    }
-
-    /// Sets a row; false when it is set already or the value is not of the column's type.
-    fn set(&mut self, row: usize, value: ValueRef<'a>) -> bool {
-        fn fill<T>(slot: &mut Option<T>, value: T) -> bool {
-            let free = slot.is_none();
-            if free {
-                *slot = Some(value);
-            }
-            free
-        }
-        match (self, value) {
-            (Self::String(rows), ValueRef::String(text)) => fill(&mut rows[row], text),
-            (Self::Bool(rows), ValueRef::Bool(truth)) => fill(&mut rows[row], truth),
-            (Self::Int(rows), ValueRef::Int(number)) => fill(&mut rows[row], number),
-            (Self::Float(rows), ValueRef::Float(number)) => fill(&mut rows[row], number),
-            _ => false,
-        }
-    }
-
-    fn finish(self) -> ArrayRef {
-        match self {
-            Self::String(rows) => Arc::new(StringArray::from(rows)),
-            Self::Bool(rows) => Arc::new(BooleanArray::from(rows)),
-            Self::Int(rows) => Arc::new(Int64Array::from(rows)),
-            Self::Float(rows) => Arc::new(Float64Array::from(rows)),
-        }
-    }
 }

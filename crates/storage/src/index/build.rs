@@ -1,13 +1,14 @@
 use std::collections::HashMap;
 
-use arrow::array::{Array, FixedSizeBinaryArray, RecordBatch, StringArray};
+use arrow::array::{Array, FixedSizeBinaryArray, RecordBatch};
 use vivace_model::schema::{self, AttributeColumn, AttributeScope, ValueType};
 
 use super::format::assemble;
 use super::intrinsics;
 use super::tags::{Field, IndexScope, encode};
 use crate::columns::{
-    AttributeList, AttributeValues, EventColumns, LinkColumns, ValueRef, column, list_column,
+    AttributeList, AttributeValues, EventColumns, LinkColumns, TextColumn, ValueRef, column, list_column,
+    text_column,
 };
 use crate::{BlockError, ColumnError, limits};
 
@@ -97,11 +98,11 @@ impl IndexBuilder {
     }
 
     fn add_intrinsics(&mut self, batch: &RecordBatch) -> Result<(), ColumnError> {
-        let texts: [(&str, &StringArray); 4] = [
-            (intrinsics::NAME, column(batch, schema::NAME)?),
-            (intrinsics::STATUS_MESSAGE, column(batch, schema::STATUS_MESSAGE)?),
-            (intrinsics::SCOPE_NAME, column(batch, schema::SCOPE_NAME)?),
-            (intrinsics::SCOPE_VERSION, column(batch, schema::SCOPE_VERSION)?),
+        let texts: [(&str, TextColumn<'_>); 4] = [
+            (intrinsics::NAME, text_column(batch, schema::NAME)?),
+            (intrinsics::STATUS_MESSAGE, text_column(batch, schema::STATUS_MESSAGE)?),
+            (intrinsics::SCOPE_NAME, text_column(batch, schema::SCOPE_NAME)?),
+            (intrinsics::SCOPE_VERSION, text_column(batch, schema::SCOPE_VERSION)?),
         ];
         for (key, texts) in texts {
             self.add_texts(key, texts.iter());
@@ -109,7 +110,7 @@ impl IndexBuilder {
         let parents: &FixedSizeBinaryArray = column(batch, schema::PARENT_SPAN_ID)?;
         let roots: Vec<usize> = (0..batch.num_rows()).filter(|row| parents.is_null(*row)).collect();
         let names = texts[0].1;
-        self.add_texts(intrinsics::ROOT_NAME, roots.iter().map(|row| Some(names.value(*row))));
+        self.add_texts(intrinsics::ROOT_NAME, roots.iter().map(|row| names.get(*row)));
         let services = AttributeValues::gather(batch, AttributeScope::Resource, "service.name")?.0;
         let service = |row: &usize| match services[*row] {
             Some(ValueRef::String(text)) => Some(text),
