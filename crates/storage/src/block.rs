@@ -6,11 +6,13 @@ mod file;
 mod layout;
 mod lineage;
 mod read;
+mod sorted;
 mod tables;
 mod write;
 
 pub use layout::choose_columns;
 pub use read::{BlockReader, Projection, SpanStream, TraceFilter};
+pub use sorted::SortedSpans;
 pub use tables::Kept;
 pub use write::{BlockWriter, BuiltBlock, build_block, store_block};
 

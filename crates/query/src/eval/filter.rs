@@ -1,8 +1,9 @@
 use regex::Regex;
 use vivace_traceql::{Attribute, BinaryOp, FieldExpr, Intrinsic, Scope, Static, UnaryOp, compile_pattern};
 
-use super::Operand;
 use super::compare::{arithmetic, compare, matches, negate};
+use super::need::mirrored;
+use super::{Need, Operand};
 use crate::QueryError;
 
 /// Where a filter finds the values of its attributes.
@@ -48,6 +49,43 @@ impl Filter {
     /// Whether the whole trace must be known to answer.
     pub(crate) fn needs_trace(&self) -> bool {
         self.attributes.iter().any(trace_level)
+    }
+
+    /// What must be there for the filter to hold on any span.
+    pub(crate) fn need(&self) -> Need {
+        self.need_of(&self.root)
+    }
+
+    /// Its truth, if it asks for no attribute.
+    pub(crate) fn constant(&self) -> Option<bool> {
+        struct Nothing;
+        impl Operands for Nothing {
+            fn get(&self, _: usize) -> Operand<'_> {
+                Operand::Nil
+            }
+        }
+        self.attributes.is_empty().then(|| self.holds(&Nothing))
+    }
+
+    fn need_of(&self, node: &Node) -> Need {
+        match node {
+            Node::And(left, right) => Need::all(self.need_of(left), self.need_of(right)),
+            Node::Or(left, right) => Need::any(self.need_of(left), self.need_of(right)),
+            Node::Compare { op, left, right } => match (&**left, &**right) {
+                (Node::Attribute(at), Node::Constant(constant)) => {
+                    Need::of_comparison(&self.attributes[*at], *op, constant)
+                }
+                (Node::Constant(constant), Node::Attribute(at)) => {
+                    Need::of_comparison(&self.attributes[*at], mirrored(*op), constant)
+                }
+                _ => Need::Anything,
+            },
+            Node::Matches { operand, .. } | Node::IsNil { operand, negated: true } => match &**operand {
+                Node::Attribute(at) => Need::Present(self.attributes[*at].clone()),
+                _ => Need::Anything,
+            },
+            _ => Need::Anything,
+        }
     }
 
     /// The value of the expression.

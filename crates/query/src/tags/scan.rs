@@ -59,7 +59,7 @@ impl<'a> Scan<'a> {
             }
             let batches = match &mut batches {
                 Some(batches) => batches,
-                None => batches.insert(self.context.source.read(at, &self.projection, None)?),
+                None => batches.insert(self.context.source.read(at, None, &self.projection)?),
             };
             let Some(batch) = batches.try_next().await? else { break };
             let memory = batch.get_array_memory_size() as u64;

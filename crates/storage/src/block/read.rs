@@ -19,7 +19,7 @@ use parquet::arrow::arrow_reader::{
 use parquet::arrow::async_reader::{AsyncFileReader, ParquetRecordBatchStreamBuilder};
 use parquet::errors::ParquetError;
 use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData, ParquetMetaDataReader};
-use vivace_base::{MemoryBudget, MemoryRefused};
+use vivace_base::{BlockId, MemoryBudget, MemoryRefused};
 use vivace_model::schema::{self, AttributeColumn, AttributeScope};
 use vivace_model::{TenantId, TimeRange, TraceId};
 
@@ -85,6 +85,7 @@ impl Projection {
 #[derive(Clone)]
 pub struct BlockReader {
     store: Arc<dyn ObjectStore>,
+    id: BlockId,
     path: Path,
     index_path: Path,
     metadata: ArrowReaderMetadata,
@@ -126,7 +127,21 @@ impl BlockReader {
         let metadata = ArrowReaderMetadata::try_new(Arc::new(footer), ArrowReaderOptions::new())
             .map_err(|error| unreadable(&path, &error))?;
         let tables = Arc::default();
-        Ok(Self { store, path, index_path, metadata, range: meta.range, bytes: meta.bytes, tables })
+        Ok(Self {
+            store,
+            id: meta.id,
+            path,
+            index_path,
+            metadata,
+            range: meta.range,
+            bytes: meta.bytes,
+            tables,
+        })
+    }
+
+    /// The block's name.
+    pub fn id(&self) -> BlockId {
+        self.id
     }
 
     /// The columns of the block's file.

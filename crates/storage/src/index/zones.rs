@@ -105,6 +105,11 @@ impl ZoneColumn {
         }
     }
 
+    /// Whether a zone may have any value.
+    pub fn may_have_any(&self, zone: usize) -> bool {
+        !matches!(self.zones.get(zone), Some(Zone::Empty))
+    }
+
     /// Whether a zone may have a number in the range, given as whole numbers and as any.
     pub fn may_overlap(&self, zone: usize, ints: &RangeInclusive<i64>, floats: &RangeInclusive<f64>) -> bool {
         match self.zones.get(zone) {
