@@ -106,7 +106,7 @@ type Stats = BTreeMap<String, ServiceStats>;
 
 async fn service_stats(looker: &Looker, looked: &Looked<'_>, hits: &[Hit]) -> Result<Vec<Stats>, QueryError> {
     let mut projection = Projection { fixed: vec![schema::STATUS], ..Projection::default() };
-    projection.attributes.push((AttributeScope::Resource, SERVICE_NAME.to_owned()));
+    projection.attribute(AttributeScope::Resource, SERVICE_NAME);
     let mut order: Vec<usize> = (0..hits.len()).collect();
     order.sort_by_key(|at| hits[*at].entry);
     let runs = || order.iter().map(|at| looked.runs.rows(hits[*at].entry));
@@ -163,7 +163,7 @@ impl Rows {
             schema::START,
             schema::DURATION,
         ]);
-        projection.attributes.push((AttributeScope::Resource, SERVICE_NAME.to_owned()));
+        projection.attribute(AttributeScope::Resource, SERVICE_NAME);
         plan.shown.iter().for_each(|attribute| columnar::project_attribute(attribute, &mut projection));
         let mut entries: Vec<usize> = hits.iter().map(|hit| hit.entry).collect();
         entries.sort_unstable();

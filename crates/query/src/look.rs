@@ -15,7 +15,7 @@ use vivace_storage::Projection;
 use vivace_storage::index::TraceRuns;
 
 use crate::QueryError;
-use crate::eval::{Filter, columnar};
+use crate::eval::{Filter, columnar, vector};
 use crate::fetch::{DECODED_FACTOR, decode};
 use crate::plan::Condition;
 use crate::prune::Pruning;
@@ -115,7 +115,7 @@ impl Looker {
             while let Some(batch) = batches.try_next().await? {
                 let _reserved = self.budget.reserve(Holder::Query, batch.get_array_memory_size() as u64)?;
                 for at in &asked {
-                    matches[*at].append_buffer(columnar::holds(&filters[*at], &batch)?.values());
+                    matches[*at].append_buffer(&vector::holds(&filters[*at], &batch)?);
                 }
                 looked.spans += batch.num_rows() as u64;
             }

@@ -2,9 +2,8 @@
 
 use std::ops::Range;
 
-use arrow::array::{BooleanArray, FixedSizeBinaryArray, Int8Array, RecordBatch, UInt64Array};
-use arrow::compute::{and, or};
-use arrow::error::ArrowError;
+use arrow::array::{FixedSizeBinaryArray, Int8Array, RecordBatch, UInt64Array};
+use arrow::buffer::BooleanBuffer;
 use futures::TryStreamExt;
 use vivace_base::Holder;
 use vivace_model::schema;
@@ -19,7 +18,7 @@ use super::plan::MetricsPlan;
 use super::sampling::weight;
 use super::table::{Observation, Table};
 use crate::QueryError;
-use crate::eval::{Operand, columnar};
+use crate::eval::{Operand, columnar, vector};
 use crate::plan::Local;
 
 /// Adds the spans of a unit's traces, but for those that are spread; how many were looked at.
@@ -95,23 +94,23 @@ fn measure_batch(plan: &MetricsPlan, batch: &RecordBatch, table: &mut Table) -> 
     Ok(())
 }
 
-fn selected(plan: &MetricsPlan, batch: &RecordBatch) -> Result<BooleanArray, QueryError> {
-    let matches: Vec<BooleanArray> =
-        plan.search.filters.iter().map(|filter| columnar::holds(filter, batch)).collect::<Result<_, _>>()?;
-    let local = plan.search.local.as_ref().unwrap_or(&Local::All);
-    Ok(local_matches(local, &matches, batch.num_rows())?)
+/// The rows that the pipeline selects.
+fn selected(plan: &MetricsPlan, batch: &RecordBatch) -> Result<BooleanBuffer, QueryError> {
+    let matches: Vec<BooleanBuffer> =
+        plan.search.filters.iter().map(|filter| vector::holds(filter, batch)).collect::<Result<_, _>>()?;
+    Ok(local_matches(plan.search.local.as_ref().unwrap_or(&Local::All), &matches, batch.num_rows()))
 }
 
-fn local_matches(local: &Local, matches: &[BooleanArray], rows: usize) -> Result<BooleanArray, ArrowError> {
+fn local_matches(local: &Local, matches: &[BooleanBuffer], rows: usize) -> BooleanBuffer {
     let side = |side: &Local| local_matches(side, matches, rows);
-    Ok(match local {
-        Local::All => BooleanArray::from(vec![true; rows]),
+    match local {
+        Local::All => BooleanBuffer::new_set(rows),
         Local::Matches(filter) => {
-            matches.get(*filter).cloned().unwrap_or_else(|| BooleanArray::from(vec![false; rows]))
+            matches.get(*filter).cloned().unwrap_or_else(|| BooleanBuffer::new_unset(rows))
         }
-        Local::And(left, right) => and(&side(left)?, &side(right)?)?,
-        Local::Or(left, right) => or(&side(left)?, &side(right)?)?,
-    })
+        Local::And(left, right) => &side(left) & &side(right),
+        Local::Or(left, right) => &side(left) | &side(right),
+    }
 }
 
 fn group_values<'a>(sources: &[Attribute], batch: &'a RecordBatch) -> Result<Vec<Operand<'a>>, ColumnError> {
