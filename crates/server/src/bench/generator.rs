@@ -15,10 +15,10 @@ use clap::ValueEnum;
 use serde::Serialize;
 use vivace_base::UnixNanos;
 
-use encode::{Encoder, Item, is_proxy, trace_id, uuid};
+use encode::{Encoder, Item, is_proxy, trace_id};
 use mesh::Mesh;
 use protobuf::Writer;
-use random::{Random, hash};
+use random::{Random, hash, uuid};
 use simulate::{Draft, GiantPart, Slot, SlotTime, trace_draft};
 use wide::WideKeys;
 
@@ -226,15 +226,16 @@ impl Generator {
     fn sample_slots(&self) -> f64 {
         let mut slot = Slot::default();
         let spans = |number: u64| {
-            self.simulate(number << 32, &mut slot);
+            let time = SlotTime { seed: self.seed, number, start: 0, width: self.width };
+            slot.simulate(&self.mesh, time, TRACES, None);
             slot.drafts.len()
         };
         let total: usize = (0..SAMPLED_SLOTS).map(spans).sum();
+        let ordinary = total as f64 / SAMPLED_SLOTS as f64;
         if self.profile == Profile::Giant {
-            return GIANT_PART as f64
-                + total as f64 / SAMPLED_SLOTS as f64 * TRACES_BESIDE_GIANT as f64 / TRACES as f64;
+            return GIANT_PART as f64 + ordinary * TRACES_BESIDE_GIANT as f64 / TRACES as f64;
         }
-        total as f64 / SAMPLED_SLOTS as f64
+        ordinary
     }
 }
 

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use super::mesh::{Mesh, Operation, Pod, Service};
 use super::protobuf::Writer;
-use super::random::hash;
+use super::random::{hash, uuid};
 use super::simulate::{Draft, Role, TraceDraft, USER_AGENTS};
 use super::wide::WideKeys;
 
@@ -120,17 +120,15 @@ fn resource(out: &mut Writer, mesh: &Mesh, item: &Item) {
     text("service.name", &service.name);
     if is_proxy(item.draft.role) {
         text("telemetry.sdk.language", "cpp");
-        text("telemetry.sdk.name", "envoy");
     } else {
         text("service.namespace", service.namespace);
         text("service.version", pod.version);
         text("telemetry.sdk.language", service.language);
-        text("telemetry.sdk.name", "opentelemetry");
     }
-    text("k8s.cluster.name", "Kubernetes");
     text("k8s.namespace.name", service.namespace);
     text("k8s.deployment.name", service.app);
     text("k8s.pod.name", &pod.name);
+    text("k8s.pod.uid", &pod.uid);
     text("k8s.node.name", &pod.node);
     text("host.name", &pod.name);
 }
@@ -185,7 +183,6 @@ impl<'a> Span<'a, '_> {
             Role::Query => self.query(out),
             Role::Publish | Role::Consume => self.messaging(out),
             Role::Compute | Role::Page => {
-                out.text(field::ATTRIBUTES, "code.function.name", "render");
                 out.integer(field::ATTRIBUTES, "thread.id", 20 + draft.object % 16);
             }
         }
@@ -248,7 +245,7 @@ impl<'a> Span<'a, '_> {
         if from.service == self.mesh.gateway {
             self.scratch.push_str("https://www.shop.example");
         } else {
-            let _ = write!(self.scratch, "http://{}:{PORT}", called.name);
+            let _ = write!(self.scratch, "http://{}:{PORT}", called.host);
         }
         self.append_path();
     }
@@ -287,6 +284,7 @@ impl<'a> Span<'a, '_> {
             _ => write!(self.scratch, "inbound|{PORT}||"),
         };
         attribute(out, "upstream_cluster", self.scratch);
+        attribute(out, "upstream_cluster.name", self.scratch);
         attribute(out, "peer.address", if draft.role == Role::ProxyClient { &to.ip } else { &from.ip });
         attribute(out, "istio.mesh_id", "cluster.local");
         attribute(out, "istio.cluster_id", "Kubernetes");
@@ -295,6 +293,7 @@ impl<'a> Span<'a, '_> {
         attribute(out, "istio.canonical_revision", pod.version);
         attribute(out, "istio.source_workload", caller.app);
         attribute(out, "istio.source_namespace", caller.namespace);
+        attribute(out, "istio.source_instance_name", &from.name);
         attribute(out, "istio.source_canonical_service", caller.app);
         attribute(out, "istio.destination_namespace", called.namespace);
         attribute(out, "istio.destination_canonical_service", called.app);
@@ -302,6 +301,9 @@ impl<'a> Span<'a, '_> {
             // a proxy that reached nobody knows the service, not the pod
             attribute(out, "istio.destination_workload", called.app);
             attribute(out, "istio.destination_instance_name", &to.name);
+            self.scratch.clear();
+            let _ = write!(self.scratch, "{}:{PORT}", to.ip);
+            attribute(out, "upstream_address", self.scratch);
         }
         if draft.reply.status >= 500 {
             attribute(out, "error", "true");
@@ -316,10 +318,7 @@ impl<'a> Span<'a, '_> {
         self.append_path();
         let path = self.scratch.split('?').next().unwrap_or_default();
         out.text(field::ATTRIBUTES, "url.path", path);
-        out.text(field::ATTRIBUTES, "url.scheme", "http");
-        out.text(field::ATTRIBUTES, "server.address", &self.called().name);
-        out.integer(field::ATTRIBUTES, "server.port", 8080);
-        out.text(field::ATTRIBUTES, "network.protocol.version", "1.1");
+        out.text(field::ATTRIBUTES, "server.address", &self.called().host);
         out.text(field::ATTRIBUTES, "user_agent.original", USER_AGENTS[trace.user_agent]);
         out.integer(field::ATTRIBUTES, "http.response.status_code", u64::from(draft.reply.status));
     }
@@ -329,9 +328,7 @@ impl<'a> Span<'a, '_> {
         out.text(field::ATTRIBUTES, "http.request.method", self.operation().method);
         self.url();
         out.text(field::ATTRIBUTES, "url.full", self.scratch);
-        out.text(field::ATTRIBUTES, "server.address", &self.called().name);
-        out.integer(field::ATTRIBUTES, "server.port", 8080);
-        out.text(field::ATTRIBUTES, "network.protocol.version", "1.1");
+        out.text(field::ATTRIBUTES, "server.address", &self.called().host);
         out.integer(field::ATTRIBUTES, "http.response.status_code", u64::from(draft.reply.status));
     }
 
@@ -343,15 +340,12 @@ impl<'a> Span<'a, '_> {
         self.scratch.clear();
         let _ = write!(self.scratch, "{}-0.db.{}.svc.cluster.local", called.database, called.namespace);
         out.text(field::ATTRIBUTES, "server.address", self.scratch);
-        out.integer(field::ATTRIBUTES, "server.port", 5432);
         out.integer(field::ATTRIBUTES, "db.response.returned_rows", self.item.draft.object % 50);
     }
 
     fn messaging(&mut self, out: &mut Writer) {
-        let publish = self.item.draft.role == Role::Publish;
         out.text(field::ATTRIBUTES, "messaging.system", "kafka");
         out.text(field::ATTRIBUTES, "messaging.destination.name", self.called().app);
-        out.text(field::ATTRIBUTES, "messaging.operation.type", if publish { "send" } else { "process" });
         out.integer(field::ATTRIBUTES, "messaging.kafka.offset", self.item.draft.object % 1_000_000_000);
     }
 
@@ -408,21 +402,4 @@ pub(super) fn trace_id(trace: &TraceDraft) -> [u8; 16] {
     id[..8].copy_from_slice(&high.to_be_bytes());
     id[8..].copy_from_slice(&low.to_be_bytes());
     id
-}
-
-/// A version 4 UUID made of random bits.
-pub(super) fn uuid([high, low]: [u64; 2]) -> String {
-    let (high, low) = (high & !0xf000 | 0x4000, low & !(0x3 << 62) | (0x2 << 62));
-    let mut text = String::with_capacity(36);
-    // writing to a String cannot fail
-    let _ = write!(
-        text,
-        "{:08x}-{:04x}-{:04x}-{:04x}-{:012x}",
-        high >> 32,
-        high >> 16 & 0xffff,
-        high & 0xffff,
-        low >> 48,
-        low & 0xffff_ffff_ffff
-    );
-    text
 }

@@ -1,9 +1,10 @@
 //! The mesh that is simulated: forty services in five namespaces behind an ingress gateway. Two namespaces have
 //! waypoints instead of sidecars. The mesh is the same for every seed, so that queries can name its services.
 
+use std::collections::BTreeSet;
 use std::ops::Range;
 
-use super::random::Random;
+use super::random::{Random, uuid};
 
 /// Namespace, services with language, resource they serve, and tier: 1 is called by the gateway, 3 calls nobody.
 type Row = (&'static str, &'static str, &'static str, &'static str, u8);
@@ -67,6 +68,7 @@ pub(super) struct Pod {
     pub(super) service: usize,
     pub(super) name: String,
     pub(super) ip: String,
+    pub(super) uid: String,
     pub(super) node: String,
     pub(super) zone: &'static str,
     pub(super) version: &'static str,
@@ -189,24 +191,31 @@ impl Mesh {
             (0..self.operations.len()).filter(of_tier).collect()
         };
         let [entries, middle, leaves] = [tier(1), tier(2), tier(3)];
-        let any = |random: &mut Random, of: &[usize]| of[random.within(0..of.len())];
+        let (mut next_middle, mut next_leaf) = (Turns::new(&middle), Turns::new(&leaves));
         for &index in &entries {
-            let calls = random.within(1..4);
-            let steps = (0..calls)
-                .map(|_| Step::Call { operation: any(random, &middle), permille: 400 + random.below(500) });
-            self.operations[index].steps = steps.collect();
-        }
-        for &index in &middle {
-            let calls = random.within(0..3);
             let call = |random: &mut Random| Step::Call {
-                operation: any(random, &leaves),
-                permille: 300 + random.below(500),
+                operation: next_middle.next(random),
+                permille: 340 + random.below(450),
             };
-            let mut steps: Vec<Step> = (0..calls).map(|_| call(random)).collect();
+            self.operations[index].steps = repeat(random, 1..4, call);
+        }
+        let called = |step: &Step| match step {
+            Step::Call { operation, .. } => Some(*operation),
+            _ => None,
+        };
+        let used = |operation: &Operation| operation.steps.iter().filter_map(called).collect::<Vec<_>>();
+        let reached: BTreeSet<usize> =
+            entries.iter().flat_map(|index| used(&self.operations[*index])).collect();
+        for &index in &reached {
+            let call = |random: &mut Random| Step::Call {
+                operation: next_leaf.next(random),
+                permille: 240 + random.below(450),
+            };
+            let mut steps = repeat(random, 0..3, call);
             steps.push(Step::Query { permille: 400 });
             steps.push(Step::Compute { permille: 150 });
             if random.chance(150) {
-                steps.push(Step::Publish { operation: any(random, &leaves), permille: 300 });
+                steps.push(Step::Publish { operation: next_leaf.next(random), permille: 300 });
             }
             self.operations[index].steps = steps;
         }
@@ -216,6 +225,30 @@ impl Mesh {
         }
         (self.entries, self.leaves) = (entries, leaves);
     }
+}
+
+/// Takes services in turns, so that none is left out, and any operation of theirs.
+struct Turns<'a> {
+    operations: &'a [usize],
+    turn: usize,
+}
+
+impl<'a> Turns<'a> {
+    fn new(operations: &'a [usize]) -> Self {
+        Self { operations, turn: 0 }
+    }
+
+    fn next(&mut self, random: &mut Random) -> usize {
+        // a service's operations lie together
+        let first = self.turn * METHODS.len() % self.operations.len();
+        self.turn += 1;
+        self.operations[first + random.within(0..METHODS.len())]
+    }
+}
+
+/// Some steps, as many as `range` allows.
+fn repeat(random: &mut Random, range: Range<usize>, mut step: impl FnMut(&mut Random) -> Step) -> Vec<Step> {
+    (0..random.within(range)).map(|_| step(random)).collect()
 }
 
 fn pod(random: &mut Random, service: usize, (namespace, app): (&str, &str), version: &'static str) -> Pod {
@@ -233,6 +266,7 @@ fn pod(random: &mut Random, service: usize, (namespace, app): (&str, &str), vers
         node_id: format!("{proxy}~{ip}~{name}.{namespace}~{namespace}.svc.cluster.local"),
         name,
         ip,
+        uid: uuid([random.bits(), random.bits()]),
         node: format!("node-{}-{machine}", ZONES[zone]),
         zone: ZONES[zone],
         version,
@@ -249,10 +283,14 @@ fn operation(
     let path = format!("/api/v1/{noun}");
     let route = if has_id { format!("{path}/{{id}}") } else { path.clone() };
     let statement = match (method, has_id) {
-        ("POST", _) => format!("INSERT INTO {noun} (id, owner, body) VALUES ($1, $2, $3)"),
+        ("POST", _) => format!(
+            "INSERT INTO {noun} (id, owner, body, created, changed) VALUES ($1, $2, $3, now(), now())"
+        ),
         ("PUT", _) => format!("UPDATE {noun} SET body = $2, changed = now() WHERE id = $1"),
-        (_, true) => format!("SELECT * FROM {noun} WHERE id = $1"),
-        _ => format!("SELECT id, owner FROM {noun} ORDER BY changed DESC LIMIT 50"),
+        (_, true) => format!("SELECT id, owner, body, created, changed FROM {noun} WHERE id = $1"),
+        _ => format!(
+            "SELECT id, owner, changed FROM {noun} WHERE owner = $1 ORDER BY changed DESC LIMIT 50 OFFSET $2"
+        ),
     };
     Operation {
         service,

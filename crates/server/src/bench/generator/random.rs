@@ -1,5 +1,7 @@
 //! Random numbers that are the same for ever: data sets are compared over years, so no library's stream is used.
 
+use std::fmt::Write as _;
+
 /// SplitMix64.
 #[derive(Debug, Clone)]
 pub(super) struct Random(u64);
@@ -50,4 +52,21 @@ fn mix(mut z: u64) -> u64 {
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     z ^ (z >> 31)
+}
+
+/// A version 4 UUID made of random bits.
+pub(super) fn uuid([high, low]: [u64; 2]) -> String {
+    let (high, low) = (high & !0xf000 | 0x4000, low & !(0x3 << 62) | (0x2 << 62));
+    let mut text = String::with_capacity(36);
+    // writing to a String cannot fail
+    let _ = write!(
+        text,
+        "{:08x}-{:04x}-{:04x}-{:04x}-{:012x}",
+        high >> 32,
+        high >> 16 & 0xffff,
+        high & 0xffff,
+        low >> 48,
+        low & 0xffff_ffff_ffff
+    );
+    text
 }

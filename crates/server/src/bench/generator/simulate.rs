@@ -8,17 +8,17 @@ const MILLISECOND: u64 = 1_000_000;
 /// One trace in so many is a report that asks the same service again and again.
 const REPORTS: u64 = 1_900;
 /// Traces that something goes wrong in, of a thousand.
-const FAULTS: u64 = 110;
+const FAULTS: u64 = 80;
 /// An ordinary trace does not start a hop beyond this many spans, so that it stays below 60.
 const ORDINARY_SPANS: usize = 44;
 /// The same for a report.
 const REPORT_SPANS: usize = 400;
 pub(super) const USER_AGENTS: [&str; 6] = [
     "Mozilla/5.0 (X11; Linux x86_64; rv:143.0) Gecko/20100101 Firefox/143.0",
-    "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) Version/18.6 Safari/605.1",
-    "ShopApp/7.14.2 (iPhone; iOS 18.6)",
-    "ShopApp/7.14.0 (Android 15)",
-    "curl/8.15.0",
+    "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36",
+    "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.6 Safari/605.1.15",
+    "ShopApp/7.14.2 (iPhone; iOS 18.6; build 20260114) CFNetwork/3826.600.41",
+    "ShopApp/7.14.0 (Android 15; Pixel 9; build 20260109) okhttp/5.1.0",
     "Fortio.org/fortio-1.69.5",
 ];
 

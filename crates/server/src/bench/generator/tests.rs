@@ -160,7 +160,7 @@ fn few_traces_are_larger_than_sixty_spans() {
 fn wide_has_ten_thousand_keys_more() {
     let all = decode(&Generator::new(Profile::Wide, 1, Some(60_000), END));
     let wide = all.keys.iter().filter(|key| key.contains(".detail")).count();
-    assert!((9_900..=wide::KEYS).contains(&wide), "{wide} keys");
+    assert!((9_800..=wide::KEYS).contains(&wide), "{wide} keys");
 }
 
 #[test]
