@@ -7,6 +7,7 @@ use arrow::compute::concat_batches;
 use tokio::sync::Notify;
 use vivace_base::{Clock, Reservation};
 use vivace_model::TenantId;
+use vivace_storage::block::SortedSpans;
 use vivace_storage::{CommitSink, LiveBatch, LiveSnapshot, LiveSpans, Seq};
 
 /// Two neighbouring batches are joined while together they have no more rows than this: many small requests must not
@@ -52,6 +53,7 @@ struct HeadBatch {
     last: Seq,
     spans: RecordBatch,
     reservation: Reservation,
+    sorted: Arc<OnceLock<SortedSpans>>,
 }
 
 /// What is to become a block.
@@ -91,7 +93,7 @@ impl Head {
             head.since = self.clock.monotonic();
         }
         let Prepared { spans, reservation } = prepared;
-        head.active.push(HeadBatch { first: seq, last: seq, spans, reservation });
+        head.active.push(HeadBatch { first: seq, last: seq, spans, reservation, sorted: Arc::default() });
         head.join_small();
         if head.active_bytes() >= self.due_bytes {
             self.due.notify_one();
@@ -190,6 +192,7 @@ impl TenantHead {
             let _ = before.reservation.resize(bytes.min(both));
             before.last = last.last;
             before.spans = spans;
+            before.sorted = Arc::default();
         }
     }
 }
@@ -199,13 +202,17 @@ impl LiveSpans for Head {
         let tenants = self.lock();
         let batches = tenants.by_id.get(tenant).map(|head| {
             let all = head.frozen.iter().chain(&head.active);
-            all.map(|batch| LiveBatch { last: batch.last, spans: batch.spans.clone() }).collect()
+            all.map(live).collect()
         });
         LiveSnapshot {
             writer: self.writer.get().cloned().unwrap_or_default(),
             batches: batches.unwrap_or_default(),
         }
     }
+}
+
+fn live(batch: &HeadBatch) -> LiveBatch {
+    LiveBatch { last: batch.last, spans: batch.spans.clone(), sorted: Arc::clone(&batch.sorted) }
 }
 
 /// Fills the head in the step that makes a batch durable.

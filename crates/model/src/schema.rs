@@ -9,7 +9,7 @@ use std::sync::Arc;
 use arrow_schema::{DataType, Field, Fields, Schema};
 
 /// Version of the layout below, written into every block's file metadata under [`FORMAT_KEY`].
-pub const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 2;
 /// File metadata key of the format version.
 pub const FORMAT_KEY: &str = "vivace.format";
 
@@ -19,6 +19,9 @@ pub const TRACE_ID: &str = "trace_id";
 pub const SPAN_ID: &str = "span_id";
 /// Parent's span id, 8 bytes; null for a root.
 pub const PARENT_SPAN_ID: &str = "parent_span_id";
+/// In files only: how many rows back the parent is, where it stands in the same block before the span;
+/// [`PARENT_SPAN_ID`] is null there.
+pub const PARENT_OFFSET: &str = "parent_offset";
 /// Start in nanoseconds since the Unix epoch.
 pub const START: &str = "start_unix_nano";
 /// End minus start in nanoseconds, wrapping, so that the end is kept whatever it was.
@@ -137,7 +140,7 @@ impl ValueType {
 
     fn data_type(self) -> Option<DataType> {
         match self {
-            Self::String => Some(DataType::Utf8),
+            Self::String => Some(text_type()),
             Self::Bool => Some(DataType::Boolean),
             Self::Int => Some(DataType::Int64),
             Self::Float => Some(DataType::Float64),
@@ -197,11 +200,11 @@ fn fixed_fields() -> Vec<Field> {
         optional(PARENT_SPAN_ID, DataType::FixedSizeBinary(8)),
         required(START, DataType::UInt64),
         required(DURATION, DataType::Int64),
-        required(NAME, DataType::Utf8),
+        required(NAME, text_type()),
         required(KIND, DataType::Int8),
         required(STATUS, DataType::Int8),
-        optional(STATUS_MESSAGE, DataType::Utf8),
-        optional(TRACE_STATE, DataType::Utf8),
+        optional(STATUS_MESSAGE, text_type()),
+        optional(TRACE_STATE, text_type()),
         required(FLAGS, DataType::UInt32),
         required(DROPPED_ATTRIBUTES, DataType::UInt32),
         required(DROPPED_EVENTS, DataType::UInt32),
@@ -209,12 +212,12 @@ fn fixed_fields() -> Vec<Field> {
         required(SPAN_ATTRIBUTES, attributes_type()),
         required(RESOURCE_ATTRIBUTES, attributes_type()),
         required(RESOURCE_DROPPED, DataType::UInt32),
-        optional(RESOURCE_SCHEMA_URL, DataType::Utf8),
-        optional(SCOPE_NAME, DataType::Utf8),
-        optional(SCOPE_VERSION, DataType::Utf8),
+        optional(RESOURCE_SCHEMA_URL, text_type()),
+        optional(SCOPE_NAME, text_type()),
+        optional(SCOPE_VERSION, text_type()),
         required(SCOPE_ATTRIBUTES, attributes_type()),
         required(SCOPE_DROPPED, DataType::UInt32),
-        optional(SCOPE_SCHEMA_URL, DataType::Utf8),
+        optional(SCOPE_SCHEMA_URL, text_type()),
         required(EVENTS, list_of(event_fields())),
         required(LINKS, list_of(link_fields())),
     ]
@@ -228,14 +231,14 @@ pub fn attributes_type() -> DataType {
 /// The fields of an entry of an attribute list.
 pub fn attribute_fields() -> Fields {
     Fields::from(vec![
-        Field::new("key", key_type(), false),
+        Field::new("key", text_type(), false),
         Field::new("type", DataType::Int8, false),
         Field::new("value", DataType::Utf8, true),
     ])
 }
 
-/// Keys repeat without end, so they are dictionary coded in memory too.
-pub fn key_type() -> DataType {
+/// Texts of rows and keys repeat without end, so they are dictionary coded in memory too.
+pub fn text_type() -> DataType {
     DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8))
 }
 

@@ -1,15 +1,22 @@
 //! Blocks: immutable Parquet files of spans, traces contiguous and ordered by their start, frequent attributes in
 //! columns of their own. `docs/formats/block.md` tells readers from outside.
 
+mod conform;
+mod file;
 mod layout;
+mod lineage;
 mod read;
+mod sorted;
+mod tables;
 mod write;
 
 pub use layout::choose_columns;
 pub use read::{BlockReader, Projection, SpanStream, TraceFilter};
-pub use write::{BuiltBlock, build_block, store_block};
+pub use sorted::SortedSpans;
+pub use tables::Kept;
+pub use write::{BlockWriter, BuiltBlock, build_block, store_block};
 
-use vivace_base::ErrorKind;
+use vivace_base::{ErrorKind, MemoryRefused};
 
 use crate::ColumnError;
 
@@ -49,6 +56,9 @@ pub enum BlockError {
         /// The newest format known here.
         known: u32,
     },
+    /// There is no memory to keep what is known of the block in.
+    #[error(transparent)]
+    NoMemory(#[from] MemoryRefused),
     /// Spans could not be turned into a block: a defect of ours.
     #[error("cannot build a block: {0}")]
     Build(String),
@@ -60,6 +70,7 @@ impl BlockError {
         match self {
             Self::Store { kind, .. } => *kind,
             Self::Corrupt { .. } | Self::TooNew { .. } => ErrorKind::Corrupt,
+            Self::NoMemory(_) => ErrorKind::Overloaded,
             Self::Build(_) => ErrorKind::Internal,
         }
     }

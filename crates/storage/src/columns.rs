@@ -4,10 +4,12 @@
 mod access;
 mod decode;
 mod encode;
+mod text;
 
 pub use access::{AttributeList, AttributeValues, EventColumns, LinkColumns, ValueRef, column, list_column};
 pub use decode::SpanDecoder;
 pub use encode::{AttributesBuilder, SpanBatchBuilder};
+pub use text::{TextColumn, text_column};
 
 /// A batch does not have the layout it should have.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -1,15 +1,17 @@
 //! Operands from the columns of a batch.
 
-use arrow::array::{
-    Array, BooleanArray, FixedSizeBinaryArray, Int8Array, Int64Array, RecordBatch, StringArray, UInt64Array,
-};
+use arrow::array::{Array, FixedSizeBinaryArray, Int8Array, Int64Array, RecordBatch, UInt64Array};
+use arrow::buffer::BooleanBuffer;
 use vivace_model::schema::{self, AttributeScope};
 use vivace_model::{SpanKind, StatusCode, TraceId};
-use vivace_storage::columns::{AttributeList, AttributeValues, EventColumns, LinkColumns, column};
+use vivace_storage::columns::{
+    AttributeList, AttributeValues, EventColumns, LinkColumns, column, text_column,
+};
+use vivace_storage::index::IndexScope;
 use vivace_storage::{ColumnError, Projection};
 use vivace_traceql::{Attribute, Intrinsic, Scope};
 
-use super::filter::{of_events, of_links, unscoped};
+use super::filter::{Node, evaluate, of_events, of_links, unscoped};
 use super::rows::{MAX_BINDINGS, hex};
 use super::{Filter, Operand, Operands, trace_level};
 
@@ -20,26 +22,21 @@ pub(crate) fn project(filter: &Filter, projection: &mut Projection) {
 
 /// Adds the columns an attribute is read from.
 pub(crate) fn project_attribute(attribute: &Attribute, projection: &mut Projection) {
-    let fixed: &[&'static str] = match attribute {
-        Attribute::Intrinsic(intrinsic) => intrinsic_columns(*intrinsic),
-        Attribute::Named { scope, name, .. } => {
-            let scopes: &[AttributeScope] = match scope {
-                Scope::None => &AttributeScope::ALL,
-                Scope::Span => &[AttributeScope::Span],
-                Scope::Resource => &[AttributeScope::Resource],
-                Scope::Instrumentation => &[AttributeScope::Instrumentation],
-                Scope::Event | Scope::Link => &[],
-            };
-            projection.attributes.extend(scopes.iter().map(|scope| (*scope, name.clone())));
-            match scope {
-                Scope::None => &[schema::EVENTS, schema::LINKS],
-                Scope::Event => &[schema::EVENTS],
-                Scope::Link => &[schema::LINKS],
-                _ => &[],
-            }
-        }
+    let (scope, key) = match attribute {
+        Attribute::Intrinsic(intrinsic) => return projection.fixed.extend(intrinsic_columns(*intrinsic)),
+        Attribute::Named { scope, name, .. } => (scope, name),
     };
-    projection.fixed.extend(fixed);
+    match scope {
+        Scope::None => {
+            AttributeScope::ALL.into_iter().for_each(|scope| projection.attribute(scope, key));
+            projection.listed.extend([IndexScope::Event, IndexScope::Link].map(|scope| (scope, key.clone())));
+        }
+        Scope::Span => projection.attribute(AttributeScope::Span, key),
+        Scope::Resource => projection.attribute(AttributeScope::Resource, key),
+        Scope::Instrumentation => projection.attribute(AttributeScope::Instrumentation, key),
+        Scope::Event => projection.fixed.push(schema::EVENTS),
+        Scope::Link => projection.fixed.push(schema::LINKS),
+    }
 }
 
 fn intrinsic_columns(intrinsic: Intrinsic) -> &'static [&'static str] {
@@ -69,13 +66,15 @@ fn intrinsic_columns(intrinsic: Intrinsic) -> &'static [&'static str] {
     }
 }
 
-/// For each row whether the filter holds. A filter that needs the whole trace may hold for every row.
-pub(crate) fn holds(filter: &Filter, batch: &RecordBatch) -> Result<BooleanArray, ColumnError> {
-    if filter.needs_trace() {
-        return Ok(BooleanArray::from(vec![true; batch.num_rows()]));
-    }
-    let columns = Columns::new(filter.attributes(), batch)?;
-    Ok((0..batch.num_rows()).map(|row| Some(columns.any_binding(filter, row))).collect())
+/// For each row whether a part of the filter holds, row by row.
+pub(super) fn rows_hold(
+    filter: &Filter,
+    node: &Node,
+    batch: &RecordBatch,
+) -> Result<BooleanBuffer, ColumnError> {
+    let asked = node.attributes();
+    let columns = Columns::new(filter.attributes(), |at| asked.contains(&at), batch)?;
+    Ok(BooleanBuffer::collect_bool(batch.num_rows(), |row| columns.any_binding(node, row)))
 }
 
 /// Per row the value of an attribute, the first of several events or links that has it.
@@ -83,7 +82,7 @@ pub(crate) fn values<'a>(
     attribute: &Attribute,
     batch: &'a RecordBatch,
 ) -> Result<Vec<Operand<'a>>, ColumnError> {
-    let columns = Columns::new(std::slice::from_ref(attribute), batch)?;
+    let columns = Columns::new(std::slice::from_ref(attribute), |_| true, batch)?;
     Ok((0..batch.num_rows()).map(|row| columns.first_value(row)).collect())
 }
 
@@ -94,7 +93,7 @@ pub(crate) fn each_value<'a>(
     rows: &[usize],
     mut visit: impl FnMut(Operand<'a>),
 ) -> Result<(), ColumnError> {
-    let columns = Columns::new(std::slice::from_ref(attribute), batch)?;
+    let columns = Columns::new(std::slice::from_ref(attribute), |_| true, batch)?;
     rows.iter().for_each(|row| columns.each_value(*row, &mut visit));
     Ok(())
 }
@@ -123,22 +122,37 @@ enum Source<'a> {
 }
 
 impl<'a> Columns<'a> {
-    fn new(attributes: &[Attribute], batch: &'a RecordBatch) -> Result<Self, ColumnError> {
-        let any = |test: fn(&Attribute) -> bool| attributes.iter().any(|a| test(a) || unscoped(a).is_some());
-        let events = any(of_events).then(|| EventColumns::new(batch, schema::EVENTS)).transpose()?;
-        let links = any(of_links).then(|| LinkColumns::new(batch, schema::LINKS)).transpose()?;
-        let attributes =
-            attributes.iter().map(|attribute| source(attribute, batch)).collect::<Result<_, _>>()?;
+    /// The attributes at the positions that are asked for. Events and links that were not read have no key that is
+    /// asked for without a scope.
+    fn new(
+        attributes: &[Attribute],
+        asked: impl Fn(usize) -> bool,
+        batch: &'a RecordBatch,
+    ) -> Result<Self, ColumnError> {
+        let any = |name, test: fn(&Attribute) -> bool| {
+            let read = batch.column_by_name(name).is_some();
+            let looks =
+                |(at, attribute)| asked(at) && (test(attribute) || (read && unscoped(attribute).is_some()));
+            attributes.iter().enumerate().any(looks)
+        };
+        let events = any(schema::EVENTS, of_events);
+        let events = events.then(|| EventColumns::new(batch, schema::EVENTS)).transpose()?;
+        let links = any(schema::LINKS, of_links);
+        let links = links.then(|| LinkColumns::new(batch, schema::LINKS)).transpose()?;
+        let source = |(at, attribute)| {
+            if asked(at) { source(attribute, batch) } else { Ok(Source::Row(Vec::new())) }
+        };
+        let attributes = attributes.iter().enumerate().map(source).collect::<Result<_, _>>()?;
         Ok(Self { attributes, events, links })
     }
 
-    fn any_binding(&self, filter: &Filter, row: usize) -> bool {
+    fn any_binding(&self, node: &Node, row: usize) -> bool {
         let events = self.bindings(row, Self::looks_at_events, self.events.map(|events| events.of_row(row)));
         let links = self.bindings(row, Self::looks_at_links, self.links.map(|links| links.of_row(row)));
         let pairs = events.iter().flat_map(|event| links.iter().map(move |link| (*event, *link)));
-        pairs
-            .take(MAX_BINDINGS)
-            .any(|(event, link)| filter.holds(&Binding { columns: self, row, event, link }))
+        pairs.take(MAX_BINDINGS).any(|(event, link)| {
+            evaluate(node, &Binding { columns: self, row, event, link }) == Operand::Bool(true)
+        })
     }
 
     fn first_value(&self, row: usize) -> Operand<'a> {
@@ -344,7 +358,7 @@ pub(crate) fn end(start: u64, duration: i64) -> u64 {
 }
 
 fn texts<'a>(batch: &'a RecordBatch, name: &str) -> Result<Vec<Operand<'a>>, ColumnError> {
-    let texts: &StringArray = column(batch, name)?;
+    let texts = text_column(batch, name)?;
     Ok(texts.iter().map(|text| Operand::text(text.unwrap_or_default())).collect())
 }
 

@@ -10,25 +10,41 @@ use crate::{ColumnError, limits};
 /// there are too many.
 ///
 /// # Errors
-/// [`ColumnError`] when the batch is not of the span schema.
-pub fn choose_columns(batch: &RecordBatch) -> Result<Vec<AttributeColumn>, ColumnError> {
-    let enough = batch.num_rows().div_ceil(limits::ROWS_PER_COLUMN_VALUE).max(1);
-    let mut counted = Vec::new();
-    for scope in AttributeScope::ALL {
-        let list = list_column(batch, scope.list_column())?;
-        let frequent = count(&list).into_iter().filter(|(_, rows)| *rows >= enough);
-        counted.extend(frequent.map(|((key, value_type), rows)| {
-            (rows, AttributeColumn { scope, key: key.to_owned(), value_type })
-        }));
+/// [`ColumnError`] when a batch is not of the span schema.
+pub fn choose_columns(batches: &[RecordBatch]) -> Result<Vec<AttributeColumn>, ColumnError> {
+    let rows: usize = batches.iter().map(RecordBatch::num_rows).sum();
+    let enough = rows.div_ceil(limits::ROWS_PER_COLUMN_VALUE).max(1);
+    let mut counted: HashMap<AttributeColumn, usize> = HashMap::new();
+    for batch in batches {
+        for (column, rows) in count(batch)? {
+            *counted.entry(column).or_default() += rows;
+        }
     }
-    counted.sort_by(|(a_rows, a), (b_rows, b)| b_rows.cmp(a_rows).then_with(|| a.cmp(b)));
-    counted.truncate(limits::MAX_ATTRIBUTE_COLUMNS);
-    let mut columns: Vec<_> = counted.into_iter().map(|(_, column)| column).collect();
+    let mut frequent: Vec<_> = counted.into_iter().filter(|(_, rows)| *rows >= enough).collect();
+    frequent.sort_by(|(a, a_rows), (b, b_rows)| b_rows.cmp(a_rows).then_with(|| a.cmp(b)));
+    frequent.truncate(limits::MAX_ATTRIBUTE_COLUMNS);
+    let mut columns: Vec<_> = frequent.into_iter().map(|(column, _)| column).collect();
     columns.sort();
     Ok(columns)
 }
 
-fn count<'a>(list: &AttributeList<'a>) -> HashMap<(&'a str, ValueType), usize> {
+/// In how many rows each attribute that may have a column is.
+fn count(batch: &RecordBatch) -> Result<Vec<(AttributeColumn, usize)>, ColumnError> {
+    let schema = batch.schema();
+    let own = schema.fields().iter().zip(batch.columns()).filter_map(|(field, array)| {
+        Some((AttributeColumn::from_column_name(field.name())?, array.len() - array.null_count()))
+    });
+    let mut counted: Vec<_> = own.collect();
+    for scope in AttributeScope::ALL {
+        let listed = count_listed(&list_column(batch, scope.list_column())?);
+        counted.extend(listed.into_iter().map(|((key, value_type), rows)| {
+            (AttributeColumn { scope, key: key.to_owned(), value_type }, rows)
+        }));
+    }
+    Ok(counted)
+}
+
+fn count_listed<'a>(list: &AttributeList<'a>) -> HashMap<(&'a str, ValueType), usize> {
     let mut by_code: HashMap<(usize, i8), usize> = HashMap::new();
     for row in 0..list.len() {
         for entry in list.entries(row) {
@@ -45,35 +61,52 @@ fn count<'a>(list: &AttributeList<'a>) -> HashMap<(&'a str, ValueType), usize> {
     by_key
 }
 
-/// The order of rows in a block: traces by their start, each trace's spans together and by their start.
+/// The order of rows in a block, as batch and row: traces by their start, each trace's spans together and by their
+/// start.
 ///
 /// # Errors
-/// [`ColumnError`] when the batch is not of the span schema.
-pub(super) fn row_order(batch: &RecordBatch) -> Result<RowOrder, ColumnError> {
-    let trace_ids: &FixedSizeBinaryArray = column(batch, schema::TRACE_ID)?;
-    let span_ids: &FixedSizeBinaryArray = column(batch, schema::SPAN_ID)?;
-    let starts: &UInt64Array = column(batch, schema::START)?;
-    let kinds: &Int8Array = column(batch, schema::KIND)?;
-    let durations: &Int64Array = column(batch, schema::DURATION)?;
+/// [`ColumnError`] when a batch is not of the span schema.
+pub(super) fn row_order(batches: &[RecordBatch]) -> Result<Vec<(usize, usize)>, ColumnError> {
+    let keys: Vec<_> = batches.iter().map(Keys::new).collect::<Result<_, _>>()?;
+    let rows = || {
+        keys.iter().enumerate().flat_map(|(batch, keys)| (0..keys.starts.len()).map(move |row| (batch, row)))
+    };
     let mut trace_starts: HashMap<&[u8], u64> = HashMap::new();
-    for row in 0..batch.num_rows() {
-        let first = trace_starts.entry(trace_ids.value(row)).or_insert(u64::MAX);
-        *first = starts.value(row).min(*first);
+    for (batch, row) in rows() {
+        let first = trace_starts.entry(keys[batch].trace_ids.value(row)).or_insert(u64::MAX);
+        *first = keys[batch].starts.value(row).min(*first);
     }
-    let row_count = u32::try_from(trace_ids.len()).expect("a block is bounded far below 2^32 rows");
-    let mut keyed: Vec<_> = (0..row_count)
-        .map(|row| {
-            let at = row as usize;
-            let trace_id = trace_ids.value(at);
-            let span = (starts.value(at), span_ids.value(at), kinds.value(at), durations.value(at));
-            (trace_starts[trace_id], trace_id, span, row)
+    let mut keyed: Vec<_> = rows()
+        .map(|(batch, row)| {
+            let trace_id = keys[batch].trace_ids.value(row);
+            (trace_starts[trace_id], trace_id, keys[batch].of_span(row), (batch, row))
         })
         .collect();
     keyed.sort_unstable();
-    Ok(RowOrder { rows: keyed.into_iter().map(|key| key.3).collect(), traces: trace_starts.len() as u64 })
+    Ok(keyed.into_iter().map(|key| key.3).collect())
 }
 
-pub(super) struct RowOrder {
-    pub(super) rows: Vec<u32>,
-    pub(super) traces: u64,
+/// The columns that order rows.
+struct Keys<'a> {
+    trace_ids: &'a FixedSizeBinaryArray,
+    span_ids: &'a FixedSizeBinaryArray,
+    starts: &'a UInt64Array,
+    kinds: &'a Int8Array,
+    durations: &'a Int64Array,
+}
+
+impl<'a> Keys<'a> {
+    fn new(batch: &'a RecordBatch) -> Result<Self, ColumnError> {
+        Ok(Self {
+            trace_ids: column(batch, schema::TRACE_ID)?,
+            span_ids: column(batch, schema::SPAN_ID)?,
+            starts: column(batch, schema::START)?,
+            kinds: column(batch, schema::KIND)?,
+            durations: column(batch, schema::DURATION)?,
+        })
+    }
+
+    fn of_span(&self, row: usize) -> (u64, &'a [u8], i8, i64) {
+        (self.starts.value(row), self.span_ids.value(row), self.kinds.value(row), self.durations.value(row))
+    }
 }

@@ -1,3 +1,5 @@
+mod tables;
+
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
@@ -61,7 +63,7 @@ async fn frequent_attributes_get_columns_and_rare_ones_do_not() {
     let mut spans: Vec<_> = (0..250).map(|at| rich_span(at as u8)).collect();
     spans[3].attributes.push(Attribute::new("rare", 1_i64));
     spans[4].attributes[1].value = Value::from(4_i64);
-    let columns = choose_columns(&batch(&spans)).expect("layout");
+    let columns = choose_columns(&[batch(&spans)]).expect("layout");
     let names: Vec<_> = columns.iter().map(|own| own.column_name()).collect();
     assert!(names.contains(&"span.a1:str".to_owned()));
     assert!(names.contains(&"resource.service.name:str".to_owned()));

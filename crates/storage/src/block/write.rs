@@ -1,31 +1,27 @@
 use std::sync::Arc;
 
-use arrow::array::{
-    ArrayRef, BooleanArray, Float64Array, Int64Array, RecordBatch, StringArray, UInt32Array, UInt64Array,
-};
-use arrow::compute::{concat_batches, take};
+use arrow::array::{FixedSizeBinaryArray, Int64Array, RecordBatch, UInt64Array};
+use arrow::compute::interleave_record_batch;
 use arrow::datatypes::SchemaRef;
 use bytes::Bytes;
 use object_store::{ObjectStore, ObjectStoreExt, PutPayload};
-use parquet::arrow::ArrowWriter;
-use parquet::basic::{Compression, Encoding, ZstdLevel};
-use parquet::file::metadata::KeyValue;
-use parquet::file::properties::{EnabledStatistics, WriterProperties};
-use parquet::schema::types::ColumnPath;
 use vivace_base::BlockId;
-use vivace_model::schema::{self, AttributeColumn, AttributeScope, ValueType, block_schema, span_schema};
+use vivace_model::schema::{self, AttributeColumn, block_schema};
 use vivace_model::{TenantId, TimeRange};
 
+use super::conform::conform;
+use super::file::BlockFile;
 use super::layout::{choose_columns, row_order};
+use super::lineage::Lineage;
 use super::{BlockError, SPANS_FILE};
-use crate::columns::{AttributesBuilder, ValueRef, column, list_column};
+use crate::columns::column;
 use crate::index::{INDEX_FILE, IndexBuilder};
 use crate::{BlockMeta, WalRange, limits, paths};
 
-/// A block's bytes and what the catalog will say about them.
+/// What is left of a block when its last row is written, and what the catalog will say about it.
 #[derive(Debug, Clone)]
 pub struct BuiltBlock {
-    /// The Parquet file.
+    /// The Parquet file, or what of it [`BlockWriter::take_bytes`] has not taken.
     pub bytes: Bytes,
     /// The sidecar index.
     pub index: Bytes,
@@ -42,27 +38,136 @@ pub struct BuiltBlock {
 /// # Errors
 /// [`BlockError::Build`], a defect of ours: the batches are of the span schema.
 pub fn build_block(batches: &[RecordBatch]) -> Result<BuiltBlock, BlockError> {
-    let spans = concat_batches(&Arc::new(span_schema()), batches)?;
-    let index = build_index(&spans)?;
-    let order = row_order(&spans)?;
-    let columns = choose_columns(&spans)?;
-    let file_schema: SchemaRef = Arc::new(block_schema(&columns));
-    let to_error = |error: parquet::errors::ParquetError| BlockError::Build(error.to_string());
-    let mut writer = ArrowWriter::try_new(Vec::new(), Arc::clone(&file_schema), Some(properties(&columns)?))
-        .map_err(to_error)?;
-    for rows in order.rows.chunks(limits::BLOCK_WRITE_ROWS) {
-        writer.write(&rearrange(&spans, rows, &columns, &file_schema)?).map_err(to_error)?;
+    let columns = choose_columns(batches)?;
+    let mut writer = BlockWriter::new(columns)?;
+    let batches: Vec<_> = batches.iter().map(|batch| writer.conform(batch)).collect::<Result<_, _>>()?;
+    let order = row_order(&batches)?;
+    let batches: Vec<&RecordBatch> = batches.iter().collect();
+    for rows in order.chunks(limits::BLOCK_WRITE_ROWS) {
+        writer.write(&interleave_record_batch(&batches, rows)?)?;
     }
-    let bytes = Bytes::from(writer.into_inner().map_err(to_error)?);
-    let rows = spans.num_rows() as u64;
-    Ok(BuiltBlock { bytes, index, rows, traces: order.traces, range: range(&spans)? })
+    writer.finish()
 }
 
-/// Done before the sorted copy exists, so that the two never need memory together.
-fn build_index(spans: &RecordBatch) -> Result<Bytes, BlockError> {
-    let mut index = IndexBuilder::default();
-    index.add(spans)?;
-    Ok(index.finish()?.into())
+/// Writes a block row by row, in the order of its rows, holding no more than a row group.
+pub struct BlockWriter {
+    columns: Vec<AttributeColumn>,
+    schema: SchemaRef,
+    file: Option<BlockFile>,
+    lineage: Lineage,
+    index: IndexBuilder,
+    counts: Counts,
+}
+
+/// What the catalog will know.
+#[derive(Debug, Default)]
+struct Counts {
+    rows: u64,
+    traces: u64,
+    last_trace: Option<[u8; 16]>,
+    range: Option<TimeRange>,
+}
+
+impl BlockWriter {
+    /// A block in which these attributes have columns of their own.
+    ///
+    /// # Errors
+    /// [`BlockError::Build`], a defect of ours.
+    pub fn new(columns: Vec<AttributeColumn>) -> Result<Self, BlockError> {
+        let schema: SchemaRef = Arc::new(block_schema(&columns));
+        Ok(Self {
+            columns,
+            schema,
+            file: None,
+            lineage: Lineage::default(),
+            index: IndexBuilder::default(),
+            counts: Counts::default(),
+        })
+    }
+
+    /// A batch of any layout of the span schema in this block's layout, so that batches can be mixed.
+    ///
+    /// # Errors
+    /// [`BlockError::Build`] when the batch is not one of spans.
+    pub fn conform(&self, spans: &RecordBatch) -> Result<RecordBatch, BlockError> {
+        conform(spans, &self.columns, &self.schema)
+    }
+
+    /// Adds rows, which must come in the order of a block's rows. A span that was there already is left out.
+    ///
+    /// # Errors
+    /// [`BlockError::Build`] when the batch is not one of spans.
+    pub fn write(&mut self, spans: &RecordBatch) -> Result<(), BlockError> {
+        let followed = self.lineage.follow(&self.conform(spans)?)?;
+        if !followed.complete {
+            self.index.may_repeat();
+        }
+        self.index.add(&followed.spans)?;
+        let starts = self.counts.add(&followed.spans)?;
+        let file = match &mut self.file {
+            Some(file) => file,
+            none => none.insert(BlockFile::create(&self.columns, &followed.spans)?),
+        };
+        file.write(&followed, &starts)
+    }
+
+    /// How many rows there are so far.
+    pub fn rows(&self) -> u64 {
+        self.counts.rows
+    }
+
+    /// The bytes of the file that are final, to be sent off before more is written.
+    pub fn take_bytes(&mut self) -> Bytes {
+        self.file.as_mut().map(BlockFile::take_bytes).unwrap_or_default()
+    }
+
+    /// Ends the block.
+    ///
+    /// # Errors
+    /// [`BlockError::Build`], a defect of ours.
+    pub fn finish(self) -> Result<BuiltBlock, BlockError> {
+        let file = match self.file {
+            Some(file) => file,
+            None => BlockFile::create(&self.columns, &RecordBatch::new_empty(self.schema))?,
+        };
+        Ok(BuiltBlock {
+            bytes: file.finish()?,
+            index: self.index.finish()?.into(),
+            rows: self.counts.rows,
+            traces: self.counts.traces,
+            range: self.counts.range.unwrap_or(TimeRange { start: 0, end: 0 }),
+        })
+    }
+}
+
+impl Counts {
+    /// Counts rows; which of them begin a trace.
+    fn add(&mut self, spans: &RecordBatch) -> Result<Vec<usize>, BlockError> {
+        let traces: &FixedSizeBinaryArray = column(spans, schema::TRACE_ID)?;
+        let starts: &UInt64Array = column(spans, schema::START)?;
+        let durations: &Int64Array = column(spans, schema::DURATION)?;
+        let mut begun = Vec::new();
+        for row in 0..spans.num_rows() {
+            let trace: Option<[u8; 16]> = traces.value(row).try_into().ok();
+            if trace != self.last_trace {
+                self.last_trace = trace;
+                begun.push(row);
+            }
+            let start = starts.value(row);
+            let end = start.wrapping_add(durations.value(row).cast_unsigned()).max(start);
+            let range = TimeRange { start, end };
+            self.range = Some(self.range.map_or(range, |known| known.union(&range)));
+        }
+        self.rows += spans.num_rows() as u64;
+        self.traces += begun.len() as u64;
+        Ok(begun)
+    }
+}
+
+impl std::fmt::Debug for BlockWriter {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("BlockWriter").field("rows", &self.counts.rows).finish_non_exhaustive()
+    }
 }
 
 /// Puts a block and its index into the object store. It exists for readers only once a catalog commit names what is returned.
@@ -93,157 +198,4 @@ pub async fn store_block(
         written.map_err(|error| BlockError::store("write block", &path, &error))?;
     }
     Ok(meta)
-}
-
-fn properties(columns: &[AttributeColumn]) -> Result<WriterProperties, BlockError> {
-    let level =
-        ZstdLevel::try_new(limits::BLOCK_ZSTD_LEVEL).map_err(|error| BlockError::Build(error.to_string()))?;
-    let plain = [schema::SPAN_ID, schema::PARENT_SPAN_ID];
-    let delta = [schema::START, schema::DURATION];
-    let mut builder = WriterProperties::builder()
-        .set_compression(Compression::ZSTD(level))
-        .set_max_row_group_row_count(Some(limits::ROW_GROUP_ROWS))
-        .set_data_page_row_count_limit(limits::PAGE_ROWS)
-        .set_statistics_enabled(EnabledStatistics::Page)
-        .set_created_by(concat!("vivace ", env!("CARGO_PKG_VERSION")).to_owned())
-        .set_key_value_metadata(Some(vec![KeyValue::new(
-            schema::FORMAT_KEY.to_owned(),
-            schema::FORMAT.to_string(),
-        )]));
-    for name in plain {
-        builder = builder.set_column_dictionary_enabled(ColumnPath::from(name), false);
-    }
-    let float_columns = columns.iter().filter(|own| own.value_type == ValueType::Float);
-    for own in float_columns {
-        let path = ColumnPath::new(vec![own.column_name()]);
-        builder = builder.set_column_dictionary_enabled(path, false);
-    }
-    for name in delta {
-        let path = ColumnPath::from(name);
-        builder = builder
-            .set_column_dictionary_enabled(path.clone(), false)
-            .set_column_encoding(path, Encoding::DELTA_BINARY_PACKED);
-    }
-    Ok(builder.build())
-}
-
-fn range(spans: &RecordBatch) -> Result<TimeRange, BlockError> {
-    let starts: &UInt64Array = column(spans, schema::START)?;
-    let durations: &Int64Array = column(spans, schema::DURATION)?;
-    let each = starts.values().iter().zip(durations.values()).map(|(start, duration)| TimeRange {
-        start: *start,
-        end: start.wrapping_add(duration.cast_unsigned()).max(*start),
-    });
-    Ok(each.reduce(|a, b| a.union(&b)).unwrap_or(TimeRange { start: 0, end: 0 }))
-}
-
-/// The given rows in the given order, with `columns` lifted out of the attribute lists.
-fn rearrange(
-    spans: &RecordBatch,
-    rows: &[u32],
-    columns: &[AttributeColumn],
-    file_schema: &SchemaRef,
-) -> Result<RecordBatch, BlockError> {
-    let indices = UInt32Array::from(rows.to_vec());
-    let lists: Vec<_> = AttributeScope::ALL
-        .into_iter()
-        .map(|scope| lift(spans, rows, scope, columns))
-        .collect::<Result<_, BlockError>>()?;
-    let scope_of_list = |name: &str| AttributeScope::ALL.iter().position(|scope| scope.list_column() == name);
-    let mut arrays: Vec<ArrayRef> = Vec::with_capacity(file_schema.fields().len());
-    for (field, array) in span_schema().fields().iter().zip(spans.columns()) {
-        arrays.push(match scope_of_list(field.name()) {
-            Some(scope) => Arc::clone(&lists[scope].rest),
-            None => take(array, &indices, None)?,
-        });
-    }
-    let mut own: Vec<_> = lists.into_iter().flat_map(|lifted| lifted.own).collect();
-    own.sort_by_key(|(at, _)| *at);
-    arrays.extend(own.into_iter().map(|(_, array)| array));
-    Ok(RecordBatch::try_new(Arc::clone(file_schema), arrays)?)
-}
-
-/// One scope's attributes, split.
-struct Lifted {
-    rest: ArrayRef,
-    /// Position in the block's attribute columns, and the column.
-    own: Vec<(usize, ArrayRef)>,
-}
-
-fn lift(
-    spans: &RecordBatch,
-    rows: &[u32],
-    scope: AttributeScope,
-    columns: &[AttributeColumn],
-) -> Result<Lifted, BlockError> {
-    let list = list_column(spans, scope.list_column())?;
-    let of_scope: Vec<_> = columns.iter().enumerate().filter(|(_, own)| own.scope == scope).collect();
-    let mut values: Vec<_> =
-        of_scope.iter().filter_map(|(_, own)| OwnColumn::new(own.value_type, rows.len())).collect();
-    // For each key in the dictionary: the columns, of different types, that take it.
-    let takers: Vec<Vec<usize>> = list
-        .keys()
-        .iter()
-        .map(|key| (0..of_scope.len()).filter(|at| Some(of_scope[*at].1.key.as_str()) == key).collect())
-        .collect();
-    let mut rest = AttributesBuilder::default();
-    for (to, from) in rows.iter().enumerate() {
-        for entry in list.entries(*from as usize) {
-            let takers = &takers[list.key_code(entry)];
-            if !takers.iter().any(|at| values[*at].set(to, list.value(entry))) {
-                let (type_code, text) = list.raw(entry);
-                rest.raw_entry(list.key(entry), type_code, text);
-            }
-        }
-        rest.end_row();
-    }
-    let own = of_scope.iter().zip(values).map(|((at, _), values)| (*at, values.finish())).collect();
-    Ok(Lifted { rest: Arc::new(rest.finish()), own })
-}
-
-/// A typed column under construction; each row is set at most once.
-enum OwnColumn<'a> {
-    String(Vec<Option<&'a str>>),
-    Bool(Vec<Option<bool>>),
-    Int(Vec<Option<i64>>),
-    Float(Vec<Option<f64>>),
-}
-
-impl<'a> OwnColumn<'a> {
-    fn new(value_type: ValueType, rows: usize) -> Option<Self> {
-        match value_type {
-            ValueType::String => Some(Self::String(vec![None; rows])),
-            ValueType::Bool => Some(Self::Bool(vec![None; rows])),
-            ValueType::Int => Some(Self::Int(vec![None; rows])),
-            ValueType::Float => Some(Self::Float(vec![None; rows])),
-            ValueType::Empty | ValueType::Json => None,
-        }
-    }
-
-    /// Sets a row; false when it is set already or the value is not of the column's type.
-    fn set(&mut self, row: usize, value: ValueRef<'a>) -> bool {
-        fn fill<T>(slot: &mut Option<T>, value: T) -> bool {
-            let free = slot.is_none();
-            if free {
-                *slot = Some(value);
-            }
-            free
-        }
-        match (self, value) {
-            (Self::String(rows), ValueRef::String(text)) => fill(&mut rows[row], text),
-            (Self::Bool(rows), ValueRef::Bool(truth)) => fill(&mut rows[row], truth),
-            (Self::Int(rows), ValueRef::Int(number)) => fill(&mut rows[row], number),
-            (Self::Float(rows), ValueRef::Float(number)) => fill(&mut rows[row], number),
-            _ => false,
-        }
-    }
-
-    fn finish(self) -> ArrayRef {
-        match self {
-            Self::String(rows) => Arc::new(StringArray::from(rows)),
-            Self::Bool(rows) => Arc::new(BooleanArray::from(rows)),
-            Self::Int(rows) => Arc::new(Int64Array::from(rows)),
-            Self::Float(rows) => Arc::new(Float64Array::from(rows)),
-        }
-    }
 }

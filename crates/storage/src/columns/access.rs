@@ -10,7 +10,7 @@ use arrow::datatypes::{Int8Type, Int32Type, UInt32Type, UInt64Type};
 use vivace_model::Value;
 use vivace_model::schema::{AttributeColumn, AttributeScope, ValueType};
 
-use super::ColumnError;
+use super::{ColumnError, TextColumn, text_column};
 
 /// A value where it stands.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -55,6 +55,18 @@ impl<'a> ValueRef<'a> {
         }
     }
 
+    /// Its type.
+    pub fn value_type(self) -> ValueType {
+        match self {
+            Self::Empty => ValueType::Empty,
+            Self::String(_) => ValueType::String,
+            Self::Bool(_) => ValueType::Bool,
+            Self::Int(_) => ValueType::Int,
+            Self::Float(_) => ValueType::Float,
+            Self::Json(_) => ValueType::Json,
+        }
+    }
+
     /// The type and text that an attribute list has for it; [`ValueRef::read`] takes them back.
     pub fn written(self) -> (ValueType, Cow<'a, str>) {
         match self {
@@ -88,7 +100,7 @@ pub fn list_column<'a>(batch: &'a RecordBatch, name: &str) -> Result<AttributeLi
     AttributeList::new(column(batch, name)?).ok_or_else(|| problem(name, "has the wrong type"))
 }
 
-fn problem(column: &str, problem: &'static str) -> ColumnError {
+pub(super) fn problem(column: &str, problem: &'static str) -> ColumnError {
     ColumnError { column: column.to_owned(), problem }
 }
 
@@ -105,7 +117,7 @@ pub struct AttributeList<'a> {
     codes: &'a Int32Array,
     keys: &'a StringArray,
     types: &'a Int8Array,
-    values: &'a StringArray,
+    values: TextColumn<'a>,
 }
 
 impl<'a> AttributeList<'a> {
@@ -118,13 +130,21 @@ impl<'a> AttributeList<'a> {
             codes: keys.keys(),
             keys: keys.values().as_string_opt()?,
             types: items.column_by_name("type")?.as_primitive_opt::<Int8Type>()?,
-            values: items.column_by_name("value")?.as_string_opt()?,
+            values: TextColumn::new(items.column_by_name("value")?.as_ref())?,
         })
     }
 
     /// The key dictionary; may name a key twice, and keys that no row has.
     pub fn keys(&self) -> &'a StringArray {
         self.keys
+    }
+
+    /// The keys that some row has.
+    pub fn used_keys(&self) -> impl Iterator<Item = &'a str> {
+        let mut used = vec![false; self.keys.len()];
+        (0..self.len()).flat_map(|row| self.entries(row)).for_each(|entry| used[self.key_code(entry)] = true);
+        let keys = self.keys;
+        (0..keys.len()).filter(move |code| used[*code]).map(|code| keys.value(code))
     }
 
     /// Whether any row may have the key.
@@ -159,7 +179,7 @@ impl<'a> AttributeList<'a> {
 
     /// An entry's type code and text, as written.
     pub fn raw(&self, entry: usize) -> (i8, Option<&'a str>) {
-        (self.types.value(entry), self.values.is_valid(entry).then(|| self.values.value(entry)))
+        (self.types.value(entry), self.values.get(entry))
     }
 
     /// An entry's value.
@@ -237,7 +257,7 @@ fn gather_column<'a>(
         }
     }
     match value_type {
-        ValueType::String => fill(values, column::<StringArray>(batch, name)?.iter(), ValueRef::String),
+        ValueType::String => fill(values, text_column(batch, name)?.iter(), ValueRef::String),
         ValueType::Bool => fill(values, column::<BooleanArray>(batch, name)?.iter(), ValueRef::Bool),
         ValueType::Int => fill(values, column::<Int64Array>(batch, name)?.iter(), ValueRef::Int),
         ValueType::Float => fill(values, column::<Float64Array>(batch, name)?.iter(), ValueRef::Float),

@@ -1,13 +1,14 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, FixedSizeBinaryArray, Int8Array, Int64Array, RecordBatch, StringArray, UInt32Array, UInt64Array,
+    Array, FixedSizeBinaryArray, Int8Array, Int64Array, RecordBatch, UInt32Array, UInt64Array,
 };
 use vivace_model::schema::{self, AttributeColumn, AttributeScope};
 use vivace_model::{Attribute, Event, Link, Resource, Scope, Span, SpanId, SpanKind, StatusCode, TraceId};
 
 use super::ColumnError;
 use super::access::{AttributeList, AttributeValues, EventColumns, LinkColumns, column, list_column};
+use super::text::{TextColumn, text_column};
 
 /// Reads whole spans out of a batch that has every column. Attributes come in the order of their keys, whatever the
 /// batch's layout, so that the same span reads the same from head and block.
@@ -17,22 +18,22 @@ pub struct SpanDecoder<'a> {
     parent_span_id: &'a FixedSizeBinaryArray,
     start: &'a UInt64Array,
     duration: &'a Int64Array,
-    name: &'a StringArray,
+    name: TextColumn<'a>,
     kind: &'a Int8Array,
     status: &'a Int8Array,
-    status_message: &'a StringArray,
-    trace_state: &'a StringArray,
+    status_message: TextColumn<'a>,
+    trace_state: TextColumn<'a>,
     flags: &'a UInt32Array,
     dropped: [&'a UInt32Array; 3],
     attributes: AttributeReader<'a>,
     resource_attributes: AttributeReader<'a>,
     resource_dropped: &'a UInt32Array,
-    resource_url: &'a StringArray,
-    scope_name: &'a StringArray,
-    scope_version: &'a StringArray,
+    resource_url: TextColumn<'a>,
+    scope_name: TextColumn<'a>,
+    scope_version: TextColumn<'a>,
     scope_attributes: AttributeReader<'a>,
     scope_dropped: &'a UInt32Array,
-    scope_url: &'a StringArray,
+    scope_url: TextColumn<'a>,
     events: EventColumns<'a>,
     links: LinkColumns<'a>,
     last_resource: Arc<Resource>,
@@ -51,11 +52,11 @@ impl<'a> SpanDecoder<'a> {
             parent_span_id: column(batch, schema::PARENT_SPAN_ID)?,
             start: column(batch, schema::START)?,
             duration: column(batch, schema::DURATION)?,
-            name: column(batch, schema::NAME)?,
+            name: text_column(batch, schema::NAME)?,
             kind: column(batch, schema::KIND)?,
             status: column(batch, schema::STATUS)?,
-            status_message: column(batch, schema::STATUS_MESSAGE)?,
-            trace_state: column(batch, schema::TRACE_STATE)?,
+            status_message: text_column(batch, schema::STATUS_MESSAGE)?,
+            trace_state: text_column(batch, schema::TRACE_STATE)?,
             flags: column(batch, schema::FLAGS)?,
             dropped: [
                 column(batch, schema::DROPPED_ATTRIBUTES)?,
@@ -65,12 +66,12 @@ impl<'a> SpanDecoder<'a> {
             attributes: AttributeReader::new(batch, AttributeScope::Span)?,
             resource_attributes: AttributeReader::new(batch, AttributeScope::Resource)?,
             resource_dropped: column(batch, schema::RESOURCE_DROPPED)?,
-            resource_url: column(batch, schema::RESOURCE_SCHEMA_URL)?,
-            scope_name: column(batch, schema::SCOPE_NAME)?,
-            scope_version: column(batch, schema::SCOPE_VERSION)?,
+            resource_url: text_column(batch, schema::RESOURCE_SCHEMA_URL)?,
+            scope_name: text_column(batch, schema::SCOPE_NAME)?,
+            scope_version: text_column(batch, schema::SCOPE_VERSION)?,
             scope_attributes: AttributeReader::new(batch, AttributeScope::Instrumentation)?,
             scope_dropped: column(batch, schema::SCOPE_DROPPED)?,
-            scope_url: column(batch, schema::SCOPE_SCHEMA_URL)?,
+            scope_url: text_column(batch, schema::SCOPE_SCHEMA_URL)?,
             events: EventColumns::new(batch, schema::EVENTS)?,
             links: LinkColumns::new(batch, schema::LINKS)?,
             last_resource: Arc::default(),
@@ -115,7 +116,7 @@ impl<'a> SpanDecoder<'a> {
     fn event(&self, at: usize) -> Event {
         Event {
             time: self.events.time.value(at),
-            name: text(self.events.name, at),
+            name: text(TextColumn::Plain(self.events.name), at),
             attributes: list_attributes(&self.events.attributes, at),
             dropped_attributes: self.events.dropped.value(at),
         }
@@ -125,7 +126,7 @@ impl<'a> SpanDecoder<'a> {
         Link {
             trace_id: self.links.trace_id.value(at).to_vec(),
             span_id: self.links.span_id.value(at).to_vec(),
-            trace_state: text(self.links.trace_state, at),
+            trace_state: text(TextColumn::Plain(self.links.trace_state), at),
             flags: self.links.flags.value(at),
             attributes: list_attributes(&self.links.attributes, at),
             dropped_attributes: self.links.dropped.value(at),
@@ -193,8 +194,8 @@ fn sorted(mut attributes: Vec<Attribute>) -> Vec<Attribute> {
     attributes
 }
 
-fn text(array: &StringArray, row: usize) -> String {
-    if array.is_valid(row) { array.value(row).to_owned() } else { String::new() }
+fn text(column: TextColumn<'_>, row: usize) -> String {
+    column.get(row).unwrap_or_default().to_owned()
 }
 
 fn fixed<const N: usize>(bytes: &[u8]) -> [u8; N] {

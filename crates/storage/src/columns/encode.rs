@@ -9,6 +9,9 @@ use arrow::datatypes::{DataType, Field, Fields, Int32Type, Int64Type, UInt64Type
 use vivace_model::schema::{ValueType, attribute_fields, event_fields, link_fields, span_schema};
 use vivace_model::{Attribute, Event, Link, Span, Value};
 
+/// Texts with a dictionary.
+type TextBuilder = StringDictionaryBuilder<Int32Type>;
+
 /// Collects spans into one batch of the span schema.
 #[derive(Default)]
 pub struct SpanBatchBuilder {
@@ -17,17 +20,17 @@ pub struct SpanBatchBuilder {
     parent_span_id: Vec<Option<[u8; 8]>>,
     start: Vec<u64>,
     duration: Vec<i64>,
-    name: StringBuilder,
+    name: TextBuilder,
     kind: Vec<i8>,
     status: Vec<i8>,
-    status_message: StringBuilder,
-    trace_state: StringBuilder,
+    status_message: TextBuilder,
+    trace_state: TextBuilder,
     flags: Vec<u32>,
     dropped: [Vec<u32>; 3],
     attributes: AttributesBuilder,
     resource: OriginBuilder,
-    scope_name: StringBuilder,
-    scope_version: StringBuilder,
+    scope_name: TextBuilder,
+    scope_version: TextBuilder,
     scope: OriginBuilder,
     events: EventsBuilder,
     links: LinksBuilder,
@@ -137,19 +140,14 @@ fn end_row(offsets: &mut Vec<i32>, length: usize) {
 /// Collects one attribute list per row.
 pub struct AttributesBuilder {
     offsets: Vec<i32>,
-    keys: StringDictionaryBuilder<Int32Type>,
+    keys: TextBuilder,
     types: Vec<i8>,
     values: StringBuilder,
 }
 
 impl Default for AttributesBuilder {
     fn default() -> Self {
-        Self {
-            offsets: vec![0],
-            keys: StringDictionaryBuilder::new(),
-            types: Vec::new(),
-            values: StringBuilder::new(),
-        }
+        Self { offsets: vec![0], keys: TextBuilder::new(), types: Vec::new(), values: StringBuilder::new() }
     }
 }
 
@@ -205,7 +203,7 @@ impl AttributesBuilder {
 struct OriginBuilder {
     attributes: AttributesBuilder,
     dropped: Vec<u32>,
-    schema_url: StringBuilder,
+    schema_url: TextBuilder,
 }
 
 impl OriginBuilder {
