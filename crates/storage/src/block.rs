@@ -6,7 +6,9 @@ mod layout;
 mod read;
 mod write;
 
-pub use layout::choose_columns;
+pub use conform::{Lift, conform};
+pub(crate) use layout::sorted_rows;
+pub use layout::{choose_columns, column_order, row_order};
 pub use read::{BlockReader, Projection, SpanStream, TraceFilter};
 pub use write::{BlockWriter, BuiltBlock, build_block, store_block};
 
