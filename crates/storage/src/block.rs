@@ -2,11 +2,13 @@
 //! columns of their own. `docs/formats/block.md` tells readers from outside.
 
 mod conform;
+mod join;
 mod layout;
 mod read;
 mod write;
 
-pub use conform::{Lift, conform};
+pub use conform::conform;
+pub use join::join_batches;
 pub(crate) use layout::sorted_rows;
 pub use layout::{choose_columns, column_order, row_order};
 pub use read::{BlockReader, Projection, SpanStream, TraceFilter};

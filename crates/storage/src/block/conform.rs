@@ -18,15 +18,6 @@ use crate::columns::{
     read_order,
 };
 
-/// How much is moved.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Lift {
-    /// Values that stand in a list and have a column in the target move there.
-    All,
-    /// Lists keep what they have: at most, what loses its column is added.
-    Nothing,
-}
-
 /// The batch's rows in the layout of `target`, the schema of a block in which `columns` have columns of their own.
 ///
 /// # Errors
@@ -35,14 +26,10 @@ pub fn conform(
     spans: &RecordBatch,
     columns: &[AttributeColumn],
     target: &SchemaRef,
-    lift: Lift,
 ) -> Result<RecordBatch, BlockError> {
-    if lift == Lift::Nothing && spans.schema_ref() == target {
-        return Ok(spans.clone());
-    }
     let mut moved: HashMap<String, ArrayRef> = HashMap::new();
     for scope in AttributeScope::ALL {
-        moved.extend(move_attributes(spans, scope, columns, lift)?);
+        moved.extend(move_attributes(spans, scope, columns)?);
     }
     let array = |field: &Arc<Field>| match moved.remove(field.name()) {
         Some(array) => Ok(array),
@@ -62,7 +49,6 @@ fn move_attributes(
     spans: &RecordBatch,
     scope: AttributeScope,
     columns: &[AttributeColumn],
-    lift: Lift,
 ) -> Result<HashMap<String, ArrayRef>, BlockError> {
     let list = list_column(spans, scope.list_column())?;
     let wanted: Vec<&AttributeColumn> = columns.iter().filter(|own| own.scope == scope).collect();
@@ -74,7 +60,7 @@ fn move_attributes(
         .filter(|own| own.scope == scope)
         .collect();
     let targets: Vec<Option<usize>> = own.iter().map(|own| place.get(own).copied()).collect();
-    let lifted = if lift == Lift::All { liftable(&list, &wanted) } else { Vec::new() };
+    let lifted = liftable(&list, &wanted);
     let stays = targets.iter().all(Option::is_some) && targets.is_sorted();
     if stays && lifted.is_empty() {
         return Ok(HashMap::new());

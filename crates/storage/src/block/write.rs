@@ -15,7 +15,7 @@ use vivace_base::BlockId;
 use vivace_model::schema::{self, AttributeColumn, ValueType, block_schema};
 use vivace_model::{TenantId, TimeRange};
 
-use super::conform::{Lift, conform};
+use super::conform::conform;
 use super::layout::{choose_columns, row_order};
 use super::{BlockError, SPANS_FILE};
 use crate::columns::column;
@@ -85,7 +85,7 @@ impl BlockWriter {
     /// # Errors
     /// [`BlockError::Build`] when the batch is not one of spans.
     pub fn conform(&self, spans: &RecordBatch) -> Result<RecordBatch, BlockError> {
-        conform(spans, &self.columns, &self.schema, Lift::All)
+        conform(spans, &self.columns, &self.schema)
     }
 
     /// Adds rows, which must come in the order of a block's rows.
