@@ -25,10 +25,9 @@ pub struct Columns {
 /// [`IngestError::Malformed`] says what is wrong and where.
 pub fn columns(body: &[u8], order: &AttributeOrder) -> std::result::Result<Columns, IngestError> {
     let mut decoder = Decoder::default();
-    decoder.request(Reader::new(body)).map_err(|error| IngestError::Malformed {
-        format: "protobuf",
-        reason: error.describe(body),
-    })?;
+    decoder
+        .request(Reader::new(body))
+        .map_err(|error| IngestError::Malformed { format: "protobuf", reason: error.describe(body) })?;
     Ok(Columns { spans: decoder.builder.finish_sorted(order), rejections: decoder.rejections })
 }
 
@@ -218,9 +217,9 @@ fn span_fields<'a>(
             13 => scratch.links.push(message.message(tag).item("links", scratch.links.len())?),
             14 => fields.dropped_links = message.small_number(tag).field("dropped_links_count")?,
             15 => {
-                let read = message.message(tag).and_then(|message| {
-                    status(message, &mut fields.status_message, &mut span.status)
-                });
+                let read = message
+                    .message(tag)
+                    .and_then(|message| status(message, &mut fields.status_message, &mut span.status));
                 read.field("status")?;
             }
             16 => fields.flags = message.fixed32(tag).field("flags")?,

@@ -101,7 +101,8 @@ impl<'a> Reader<'a> {
     fn tag(&mut self) -> Result<Tag> {
         let start = self.rest;
         let key = self.varint()?;
-        let field = u32::try_from(key).map_err(|_| Malformed::new("a field number that is too large", start))? >> 3;
+        let field =
+            u32::try_from(key).map_err(|_| Malformed::new("a field number that is too large", start))? >> 3;
         let wire_type = match key & 7 {
             0 => WireType::Varint,
             1 => WireType::Fixed64,
@@ -153,7 +154,11 @@ impl<'a> Reader<'a> {
 
     #[inline]
     fn expect(&self, tag: Tag, wire_type: WireType) -> Result<()> {
-        if tag.wire_type == wire_type { Ok(()) } else { Err(Malformed::new("the wrong wire type", self.rest)) }
+        if tag.wire_type == wire_type {
+            Ok(())
+        } else {
+            Err(Malformed::new("the wrong wire type", self.rest))
+        }
     }
 
     #[inline]
@@ -202,8 +207,17 @@ impl<'a> Reader<'a> {
     #[inline]
     pub(super) fn message(&mut self, tag: Tag) -> Result<Reader<'a>> {
         self.expect(tag, WireType::Bytes)?;
-        let depth = self.depth.checked_sub(1).ok_or_else(|| Malformed::new("messages nested too deeply", self.rest))?;
+        let depth = self
+            .depth
+            .checked_sub(1)
+            .ok_or_else(|| Malformed::new("messages nested too deeply", self.rest))?;
         Ok(Reader { rest: self.bytes(tag)?, depth })
+    }
+
+    /// How many bytes are left.
+    #[cfg(test)]
+    pub(super) fn left(&self) -> usize {
+        self.rest.len()
     }
 
     /// Passes over a field of no interest.
@@ -213,7 +227,8 @@ impl<'a> Reader<'a> {
     }
 
     fn skip_at(&mut self, tag: Tag, depth: u32) -> Result<()> {
-        let deeper = depth.checked_sub(1).ok_or_else(|| Malformed::new("groups nested too deeply", self.rest))?;
+        let deeper =
+            depth.checked_sub(1).ok_or_else(|| Malformed::new("groups nested too deeply", self.rest))?;
         match tag.wire_type {
             WireType::Varint => self.varint().map(drop),
             WireType::Fixed64 => self.take(8).map(drop),
@@ -234,6 +249,3 @@ impl<'a> Reader<'a> {
         }
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -171,8 +171,7 @@ async fn many_small_requests_are_joined() {
         send(&ingest, std::slice::from_ref(span)).await;
     }
     // What the joiner may be at in this moment is done here too: one of the two is thrown away.
-    let joiner =
-        Joiner::new(Arc::clone(&ingest.head), Arc::clone(&ingest.budget), Arc::clone(&ingest.order));
+    let joiner = Joiner::new(Arc::clone(&ingest.head), Arc::clone(&ingest.budget), Arc::clone(&ingest.order));
     while joiner.join_next() {}
     let batches = ingest.live().snapshot(&TenantId::single()).batches.len();
     assert!(batches <= 15, "{batches} batches for {} requests", spans.len());
