@@ -15,11 +15,14 @@ pub enum Holder {
     BlockBuild,
     /// Query operators and decoded spans.
     Query,
+    /// What is known of open blocks: kept while there is room.
+    Cache,
 }
 
 impl Holder {
     /// Every holder, in the order of their counters.
-    pub const ALL: [Holder; 4] = [Holder::Decode, Holder::Head, Holder::BlockBuild, Holder::Query];
+    pub const ALL: [Holder; 5] =
+        [Holder::Decode, Holder::Head, Holder::BlockBuild, Holder::Query, Holder::Cache];
 
     /// The metric label.
     pub fn name(self) -> &'static str {
@@ -28,6 +31,7 @@ impl Holder {
             Holder::Head => "head",
             Holder::BlockBuild => "block_build",
             Holder::Query => "query",
+            Holder::Cache => "cache",
         }
     }
 }

@@ -7,6 +7,7 @@ use arrow::array::RecordBatch;
 use tokio::sync::Notify;
 use vivace_base::{Clock, Reservation};
 use vivace_model::TenantId;
+use vivace_storage::block::SortedSpans;
 use vivace_storage::{CommitSink, LiveBatch, LiveSnapshot, LiveSpans, Seq};
 
 /// A batch of at least half as many rows is never joined with others.
@@ -59,6 +60,7 @@ struct HeadBatch {
     last: Seq,
     spans: RecordBatch,
     reservation: Reservation,
+    sorted: Arc<OnceLock<SortedSpans>>,
 }
 
 /// What is to become a block.
@@ -113,7 +115,7 @@ impl Head {
             head.since = self.clock.monotonic();
         }
         let Prepared { spans, reservation } = prepared;
-        head.active.push(HeadBatch { first: seq, last: seq, spans, reservation });
+        head.active.push(HeadBatch { first: seq, last: seq, spans, reservation, sorted: Arc::default() });
         if head.active_bytes() >= self.due_bytes {
             self.due.notify_one();
         }
@@ -145,7 +147,8 @@ impl Head {
         let Some(start) = head.active.iter().position(|batch| batch.first == parts.first) else { return };
         let end = start + parts.batches.len();
         if head.active.get(end - 1).is_some_and(|batch| batch.last == parts.last) {
-            let joined = HeadBatch { first: parts.first, last: parts.last, spans, reservation };
+            let (first, last) = (parts.first, parts.last);
+            let joined = HeadBatch { first, last, spans, reservation, sorted: Arc::default() };
             head.active.splice(start..end, [joined]);
         }
     }
@@ -255,13 +258,17 @@ impl LiveSpans for Head {
         let tenants = self.lock();
         let batches = tenants.by_id.get(tenant).map(|head| {
             let all = head.frozen.iter().chain(&head.active);
-            all.map(|batch| LiveBatch { last: batch.last, spans: batch.spans.clone() }).collect()
+            all.map(live).collect()
         });
         LiveSnapshot {
             writer: self.writer.get().cloned().unwrap_or_default(),
             batches: batches.unwrap_or_default(),
         }
     }
+}
+
+fn live(batch: &HeadBatch) -> LiveBatch {
+    LiveBatch { last: batch.last, spans: batch.spans.clone(), sorted: Arc::clone(&batch.sorted) }
 }
 
 /// Fills the head in the step that makes a batch durable.

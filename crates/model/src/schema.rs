@@ -9,7 +9,7 @@ use std::sync::{Arc, LazyLock};
 use arrow_schema::{DataType, Field, FieldRef, Fields, Schema};
 
 /// Version of the layout below, written into every block's file metadata under [`FORMAT_KEY`].
-pub const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 2;
 /// File metadata key of the format version.
 pub const FORMAT_KEY: &str = "vivace.format";
 
@@ -19,6 +19,9 @@ pub const TRACE_ID: &str = "trace_id";
 pub const SPAN_ID: &str = "span_id";
 /// Parent's span id, 8 bytes; null for a root.
 pub const PARENT_SPAN_ID: &str = "parent_span_id";
+/// In files only: how many rows back the parent is, where it stands in the same block before the span;
+/// [`PARENT_SPAN_ID`] is null there.
+pub const PARENT_OFFSET: &str = "parent_offset";
 /// Start in nanoseconds since the Unix epoch.
 pub const START: &str = "start_unix_nano";
 /// End minus start in nanoseconds, wrapping, so that the end is kept whatever it was.

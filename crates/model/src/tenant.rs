@@ -60,7 +60,7 @@ impl FromStr for TenantId {
 }
 
 /// Whose data a question is about: at least one tenant, each once, sorted.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Tenants(Vec<TenantId>);
 
 /// How many tenants one question may be about.

@@ -1,24 +1,19 @@
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
-use datafusion::execution::runtime_env::RuntimeEnvBuilder;
-use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
-use datafusion::prelude::SessionConfig;
 use object_store::ObjectStore;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::timeout;
-use vivace_base::{BlockId, ByteSize, MemoryBudget};
+use vivace_base::{BlockId, MemoryBudget};
 use vivace_model::{TenantId, Tenants, TraceId};
-use vivace_storage::{BlockReader, Catalogs, LiveSpans, Snapshot};
+use vivace_storage::{BlockReader, Catalogs, LiveSpans, Projection, Snapshot};
 
-use crate::fetch::{PieceRange, fetch};
+use crate::fetch::fetch;
 use crate::metrics::metrics;
-use crate::pool::BudgetPool;
 use crate::search::{SearchContext, search};
 use crate::source::{Damage, Piece, Source};
+use crate::spread::SpreadCache;
 use crate::tags;
 use crate::{
     MetricsRequest, MetricsResponse, Progress, QueryError, SearchRequest, SearchResponse, TagNames,
@@ -27,8 +22,6 @@ use crate::{
 
 /// How many blocks' footers are kept in memory.
 const OPEN_BLOCKS: usize = 256;
-/// Rows DataFusion's operators pass on at once.
-const BATCH_ROWS: usize = 8_192;
 
 /// How queries run.
 #[derive(Debug, Clone)]
@@ -41,10 +34,6 @@ pub struct QueryOptions {
     pub deadline: Duration,
     /// On how many threads one query runs.
     pub parallelism: usize,
-    /// Where sorts and aggregates that outgrow memory go.
-    pub spill_dir: PathBuf,
-    /// How much they may put there.
-    pub spill_quota: ByteSize,
 }
 
 /// What queries stand on.
@@ -64,37 +53,19 @@ pub struct QueryContext {
 pub struct QueryEngine {
     context: QueryContext,
     options: QueryOptions,
-    session: SessionState,
     running: Semaphore,
     waiting: Semaphore,
     open_blocks: Mutex<BTreeMap<BlockId, BlockReader>>,
+    spread: SpreadCache,
 }
 
 impl QueryEngine {
     /// An engine over the given head and blocks.
-    ///
-    /// # Errors
-    /// [`QueryError`] when the spill directory cannot be used or the memory budget is full.
-    pub fn new(options: QueryOptions, context: QueryContext) -> Result<Self, QueryError> {
-        let disk = DiskManagerBuilder::default()
-            .with_mode(DiskManagerMode::Directories(vec![options.spill_dir.clone()]))
-            .with_max_temp_directory_size(options.spill_quota.bytes());
-        let pool = BudgetPool::new(Arc::clone(&context.budget))?;
-        let runtime = RuntimeEnvBuilder::new()
-            .with_memory_pool(Arc::new(pool))
-            .with_disk_manager_builder(disk)
-            .build_arc()?;
-        let config = SessionConfig::new()
-            .with_target_partitions(options.parallelism.max(1))
-            .with_batch_size(BATCH_ROWS);
-        let session = SessionStateBuilder::new()
-            .with_config(config)
-            .with_runtime_env(runtime)
-            .with_default_features()
-            .build();
+    pub fn new(options: QueryOptions, context: QueryContext) -> Self {
         let running = Semaphore::new(options.max_concurrent.max(1));
         let waiting = Semaphore::new(options.max_waiting);
-        Ok(Self { context, options, session, running, waiting, open_blocks: Mutex::default() })
+        let (open_blocks, spread) = (Mutex::default(), SpreadCache::default());
+        Self { context, options, running, waiting, open_blocks, spread }
     }
 
     /// The newest traces that match. When the deadline passes, those found by then, marked partial.
@@ -148,7 +119,7 @@ impl QueryEngine {
         self.within_deadline(async {
             let _running = self.admit().await?;
             let source = self.source(tenants).await?;
-            let mut fetched = fetch(&source, &self.context.budget, &[id], PieceRange::ALL).await?;
+            let mut fetched = fetch(&source, &self.context.budget, &[id], &Projection::everything()).await?;
             Ok(TraceResponse { trace: fetched.take(id), partial: source.partial() })
         })
         .await
@@ -193,12 +164,7 @@ impl QueryEngine {
     }
 
     fn search_context(&self, source: Arc<Source>) -> SearchContext<'_> {
-        SearchContext {
-            session: &self.session,
-            budget: &self.context.budget,
-            source,
-            parallelism: self.options.parallelism.max(1),
-        }
+        SearchContext { budget: &self.context.budget, source, parallelism: self.options.parallelism.max(1) }
     }
 
     async fn within_deadline<T>(
@@ -227,11 +193,14 @@ impl QueryEngine {
             let snapshot = catalog.map(|catalog| catalog.snapshot()).unwrap_or_default();
             pieces.extend(self.blocks(tenant, &snapshot, &damage).await?);
             let covered = snapshot.covered_through(&live.writer);
-            pieces.extend(live.uncovered(covered).map(Piece::Live));
+            for spans in live.uncovered(covered) {
+                pieces.push(Piece::Live(spans?));
+            }
             bytes += snapshot.blocks.iter().map(|block| block.bytes).sum::<u64>();
             count += u32::try_from(snapshot.blocks.len()).unwrap_or(u32::MAX);
         }
-        Ok(Arc::new(Source::new(pieces, damage, count, bytes)))
+        let spread = self.spread.find(tenants, &pieces, &damage, &self.context.budget).await?;
+        Ok(Arc::new(Source::new(pieces, spread, damage, count, bytes)))
     }
 
     async fn blocks(

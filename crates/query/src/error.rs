@@ -1,5 +1,4 @@
 use arrow::error::ArrowError;
-use datafusion::common::DataFusionError;
 use vivace_base::{ErrorKind, MemoryRefused};
 use vivace_storage::{BlockError, CatalogError, ColumnError};
 
@@ -12,9 +11,6 @@ pub enum QueryError {
     /// The memory budget has no room for it.
     #[error("{0}; ask for less or retry later")]
     NoMemory(#[from] MemoryRefused),
-    /// An operator found no room in the memory budget.
-    #[error("no memory for the query: {0}; ask for less or retry later")]
-    OperatorMemory(String),
     /// A block could not be read.
     #[error(transparent)]
     Block(#[from] BlockError),
@@ -37,26 +33,12 @@ impl QueryError {
     pub fn kind(&self) -> ErrorKind {
         match self {
             Self::Invalid(_) => ErrorKind::InvalidInput,
-            Self::NoMemory(_) | Self::OperatorMemory(_) | Self::Busy => ErrorKind::Overloaded,
+            Self::NoMemory(_) | Self::Busy => ErrorKind::Overloaded,
             Self::Block(error) => error.kind(),
             Self::Catalog(error) => error.kind(),
             Self::Deadline => ErrorKind::DeadlineExceeded,
             Self::Execution(_) => ErrorKind::Internal,
         }
-    }
-}
-
-impl From<DataFusionError> for QueryError {
-    fn from(error: DataFusionError) -> Self {
-        if let DataFusionError::ResourcesExhausted(reason) = error.find_root() {
-            return Self::OperatorMemory(reason.clone());
-        }
-        if let DataFusionError::External(source) = error.find_root()
-            && let Some(block) = source.downcast_ref::<BlockError>()
-        {
-            return Self::Block(block.clone());
-        }
-        Self::Execution(error.to_string())
     }
 }
 

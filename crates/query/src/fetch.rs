@@ -3,28 +3,22 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use arrow::array::{RecordBatch, RecordBatchOptions, new_null_array};
+use arrow::datatypes::{Field, FieldRef, Schema};
 use futures::TryStreamExt;
 use vivace_base::{Holder, MemoryBudget, Reservation};
+use vivace_model::schema::span_schema;
 use vivace_model::{Span, Trace, TraceId};
-use vivace_storage::Projection;
 use vivace_storage::columns::SpanDecoder;
+use vivace_storage::index::TraceHash;
+use vivace_storage::{ColumnError, Projection};
 
 use crate::QueryError;
+use crate::look::joined;
 use crate::source::Source;
 
 /// A span in memory takes about this many times what it takes as columns.
 pub(crate) const DECODED_FACTOR: u64 = 3;
-
-/// The pieces in which to look, both inclusive.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct PieceRange {
-    pub(crate) first: usize,
-    pub(crate) last: usize,
-}
-
-impl PieceRange {
-    pub(crate) const ALL: PieceRange = PieceRange { first: 0, last: usize::MAX };
-}
 
 /// Spans in memory, by trace, and the reservation for them.
 #[derive(Debug)]
@@ -40,28 +34,57 @@ impl Fetched {
     }
 }
 
-/// Reads every span of the wanted traces, whatever pieces they are in.
+/// Reads the wanted columns of every span of these traces, whatever pieces they are in.
 pub(crate) async fn fetch(
     source: &Arc<Source>,
     budget: &Arc<MemoryBudget>,
     wanted: &[TraceId],
-    pieces: PieceRange,
+    projection: &Projection,
 ) -> Result<Fetched, QueryError> {
-    let traces = Arc::new(wanted.iter().copied().collect());
-    let mut spans: HashMap<TraceId, Vec<Span>> = HashMap::with_capacity(wanted.len());
+    let mut spans: HashMap<TraceId, Vec<Span>> = wanted.iter().map(|id| (*id, Vec::new())).collect();
     let mut reserved = budget.reserve(Holder::Query, 0)?;
-    let last = pieces.last.min(source.pieces().len().saturating_sub(1));
-    for piece in pieces.first..=last {
-        let mut batches = source.read(piece, &Projection::everything(), Some(Arc::clone(&traces)))?;
+    for (at, piece) in source.pieces().iter().enumerate() {
+        let Some(ids) = source.undamaged(piece.ids(budget).await)? else { continue };
+        let mut entries: Vec<usize> = wanted.iter().flat_map(|id| ids.find(TraceHash::of(id))).collect();
+        if entries.is_empty() {
+            continue;
+        }
+        entries.sort_unstable();
+        entries.dedup();
+        let Some(runs) = source.undamaged(piece.runs(budget).await)? else { continue };
+        let rows = joined(entries.iter().map(|entry| runs.rows(*entry)));
+        let mut batches = source.read(at, Some(&rows), projection, budget).await?;
         while let Some(batch) = batches.try_next().await? {
             let needed = batch.get_array_memory_size() as u64 * DECODED_FACTOR;
             reserved.resize(reserved.bytes() + needed)?;
-            let mut decoder = SpanDecoder::new(&batch)?;
-            for row in 0..batch.num_rows() {
-                let span = decoder.span(row);
-                spans.entry(span.trace_id).or_default().push(span);
+            for span in decode(&batch)? {
+                // Another trace may share the hash.
+                if let Some(of_trace) = spans.get_mut(&span.trace_id) {
+                    of_trace.push(span);
+                }
             }
         }
     }
     Ok(Fetched { spans, _reserved: reserved })
+}
+
+/// The spans of a batch; what columns it lacks is empty.
+pub(crate) fn decode(batch: &RecordBatch) -> Result<Vec<Span>, ColumnError> {
+    let whole = complete(batch)?;
+    let mut decoder = SpanDecoder::new(&whole)?;
+    Ok((0..whole.num_rows()).map(|row| decoder.span(row)).collect())
+}
+
+fn complete(batch: &RecordBatch) -> Result<RecordBatch, ColumnError> {
+    let mut fields: Vec<FieldRef> = batch.schema().fields().iter().cloned().collect();
+    let mut arrays = batch.columns().to_vec();
+    for field in span_schema().fields() {
+        if batch.column_by_name(field.name()).is_none() {
+            fields.push(Arc::new(Field::new(field.name(), field.data_type().clone(), true)));
+            arrays.push(new_null_array(field.data_type(), batch.num_rows()));
+        }
+    }
+    let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+    RecordBatch::try_new_with_options(Arc::new(Schema::new(fields)), arrays, &options)
+        .map_err(|_| ColumnError::missing("spans"))
 }

@@ -1,20 +1,22 @@
-//! Answers: TraceQL over the live head and the blocks, executed by DataFusion inside the memory budget. The only crate
-//! that knows DataFusion; knows no HTTP and no protocol.
+//! Answers: TraceQL over the live head and the blocks, inside the memory budget. Knows no HTTP and no protocol.
 
 mod api;
 mod engine;
 mod error;
 mod eval;
 mod fetch;
+mod hits;
+mod look;
 mod metrics;
 mod pipeline;
 mod plan;
-mod pool;
-mod scan;
+mod prune;
 mod search;
 mod source;
+mod spread;
 mod tags;
 pub mod trace;
+mod walk;
 
 pub use api::{
     Exemplar, MatchedSpan, MetricsRequest, MetricsResponse, MetricsWindow, Progress, Sample, SearchMetrics,

@@ -8,8 +8,9 @@ use vivace_base::{Holder, Reservation};
 use vivace_model::{Trace, TraceId, Value};
 use vivace_traceql::{Attribute, Intrinsic, MathExpr, MetricsFunction, MetricsSource, Pipeline, SecondStage};
 
-use crate::eval::rows;
-use crate::fetch::{PieceRange, fetch};
+use crate::eval::{columnar, rows};
+use crate::fetch::fetch;
+use crate::plan::SearchPlan;
 use crate::search::SearchContext;
 use crate::{Exemplar, MetricsRequest, MetricsResponse, Progress, QueryError, Sample, SearchMetrics, Series};
 
@@ -24,6 +25,7 @@ mod second;
 mod sketch;
 mod steps;
 mod table;
+mod tally;
 
 use collect::{Collected, collect};
 use exemplars::Candidate;
@@ -191,9 +193,11 @@ impl Run<'_, '_> {
         ids.sort();
         ids.dedup();
         let mut found = HashMap::new();
+        let mut projection = SearchPlan::base_projection();
+        self.shown.iter().for_each(|attribute| columnar::project_attribute(attribute, &mut projection));
         for ids in ids.chunks(FETCHED_AT_ONCE) {
             let (source, budget) = (&self.context.source, self.context.budget);
-            let mut fetched = fetch(source, budget, ids, PieceRange::ALL).await?;
+            let mut fetched = fetch(source, budget, ids, &projection).await?;
             for id in ids {
                 let Some(trace) = fetched.take(*id) else { continue };
                 for candidate in wanted.iter().filter(|candidate| candidate.trace_id == *id) {

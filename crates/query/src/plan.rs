@@ -6,8 +6,11 @@ use vivace_traceql::{
     SpansetExpr, SpansetOp, Stage,
 };
 
+use vivace_model::schema::{self, AttributeScope};
+use vivace_storage::Projection;
+
 use crate::QueryError;
-use crate::eval::{Filter, Operand};
+use crate::eval::{Filter, Operand, columnar};
 
 /// How many spanset filters a query has at most.
 const MAX_FILTERS: usize = 64;
@@ -130,6 +133,31 @@ impl SearchPlan {
     /// [`QueryError::Invalid`] for what cannot be evaluated, naming it.
     pub(crate) fn compile(query: &Query) -> Result<Self, QueryError> {
         Self::of_pipeline(&query.pipeline)
+    }
+
+    /// The columns that matter of traces that are assembled for this plan.
+    pub(crate) fn projection(&self) -> Projection {
+        let mut projection = Self::base_projection();
+        // What the query mentions is shown, but for what stands in these columns.
+        self.shown.iter().for_each(|attribute| columnar::project_attribute(attribute, &mut projection));
+        projection
+    }
+
+    /// The columns that every assembled trace has.
+    pub(crate) fn base_projection() -> Projection {
+        let mut projection = Projection::default();
+        projection.fixed.extend([
+            schema::TRACE_ID,
+            schema::SPAN_ID,
+            schema::PARENT_SPAN_ID,
+            schema::START,
+            schema::DURATION,
+            schema::NAME,
+            schema::KIND,
+            schema::STATUS,
+        ]);
+        projection.attribute(AttributeScope::Resource, "service.name");
+        projection
     }
 
     /// Makes results show these too.

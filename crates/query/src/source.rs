@@ -1,15 +1,18 @@
 //! What a query reads: the live head and the blocks of a tenant, as one list of pieces.
 
+use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use arrow::array::{BooleanArray, FixedSizeBinaryArray, RecordBatch};
-use arrow::compute::filter_record_batch;
+use arrow::array::RecordBatch;
+use arrow::compute::concat_batches;
 use futures::{StreamExt, stream};
-use vivace_base::ErrorKind;
-use vivace_model::{TraceId, schema};
-use vivace_storage::block::{SpanStream, TraceFilter};
-use vivace_storage::columns::column;
+use vivace_base::{ErrorKind, MemoryBudget, MemoryRefused};
+use vivace_model::TimeRange;
+use vivace_storage::block::{SortedSpans, SpanStream};
+use vivace_storage::index::{TraceIds, TraceRuns, ValueHash, listed_keys};
 use vivace_storage::{BlockError, BlockReader, Projection};
+
+use crate::spread::Spread;
 
 /// How many damaged pieces are named in an answer.
 const NAMED_DAMAGE: usize = 4;
@@ -18,25 +21,87 @@ const NAMED_DAMAGE: usize = 4;
 #[derive(Debug)]
 pub(crate) struct Source {
     pieces: Vec<Piece>,
+    pub(crate) spread: Spread,
     damage: Damage,
     pub(crate) block_count: u32,
     pub(crate) block_bytes: u64,
 }
 
-/// A part of a tenant's spans. A trace may have spans in several.
+/// A part of a tenant's spans, in the order of a block. A trace may have spans in several.
 #[derive(Debug, Clone)]
 pub(crate) enum Piece {
-    Live(RecordBatch),
+    Live(SortedSpans),
     Block(BlockReader),
 }
 
-/// What could not be read. It costs its own data, reported, not the query.
-#[derive(Debug, Default)]
-pub(crate) struct Damage(Mutex<Vec<String>>);
+impl Piece {
+    pub(crate) fn block(&self) -> Option<&BlockReader> {
+        match self {
+            Self::Block(reader) => Some(reader),
+            Self::Live(_) => None,
+        }
+    }
+
+    /// From the first start to the last end.
+    pub(crate) fn range(&self) -> TimeRange {
+        match self {
+            Self::Block(reader) => reader.range(),
+            Self::Live(spans) => {
+                let each = (0..spans.runs().len()).map(|entry| spans.runs().range(entry));
+                each.reduce(|a, b| a.union(&b)).unwrap_or(TimeRange { start: 0, end: 0 })
+            }
+        }
+    }
+
+    pub(crate) async fn ids(&self, budget: &Arc<MemoryBudget>) -> Result<&TraceIds, BlockError> {
+        match self {
+            Self::Live(spans) => Ok(spans.ids()),
+            Self::Block(reader) => reader.trace_ids(budget).await,
+        }
+    }
+
+    pub(crate) async fn runs(&self, budget: &Arc<MemoryBudget>) -> Result<&TraceRuns, BlockError> {
+        match self {
+            Self::Live(spans) => Ok(spans.runs()),
+            Self::Block(reader) => reader.trace_runs(budget).await,
+        }
+    }
+
+    /// Without the lists that have none of the keys that are looked for in them.
+    async fn narrowed(
+        &self,
+        projection: &Projection,
+        budget: &Arc<MemoryBudget>,
+    ) -> Result<Projection, MemoryRefused> {
+        let mut narrowed = projection.clone();
+        if !projection.listed.is_empty()
+            && let Self::Block(reader) = self
+            && let Some(keys) = reader.zones(listed_keys(), budget).await?
+        {
+            narrowed.listed.retain(|(scope, key)| keys.may_have_anywhere(ValueHash::of_key(*scope, key)));
+        }
+        Ok(narrowed)
+    }
+
+    /// Streams the wanted columns of all rows, or of some: ascending ranges, each beginning with a trace.
+    fn read(&self, rows: Option<&[Range<usize>]>, projection: &Projection) -> Result<SpanStream, BlockError> {
+        match (self, rows) {
+            (Self::Block(reader), None) => reader.read(projection, None),
+            (Self::Block(reader), Some(rows)) => reader.read_rows(rows, projection),
+            (Self::Live(spans), rows) => Ok(live_stream(spans.spans(), rows, projection)),
+        }
+    }
+}
 
 impl Source {
-    pub(crate) fn new(pieces: Vec<Piece>, damage: Damage, block_count: u32, block_bytes: u64) -> Self {
-        Self { pieces, damage, block_count, block_bytes }
+    pub(crate) fn new(
+        pieces: Vec<Piece>,
+        spread: Spread,
+        damage: Damage,
+        block_count: u32,
+        block_bytes: u64,
+    ) -> Self {
+        Self { pieces, spread, damage, block_count, block_bytes }
     }
 
     pub(crate) fn pieces(&self) -> &[Piece] {
@@ -48,56 +113,55 @@ impl Source {
         self.damage.message()
     }
 
-    /// Streams a piece. Damage ends the stream early and is noted; what may work later is an error.
-    pub(crate) fn read(
-        self: &Arc<Self>,
-        piece: usize,
-        projection: &Projection,
-        traces: Option<TraceFilter>,
-    ) -> Result<SpanStream, BlockError> {
-        let Some(piece) = self.pieces.get(piece) else { return Ok(stream::empty().boxed()) };
-        let opened = match piece {
-            Piece::Live(spans) => Ok(live_stream(spans, projection, traces)),
-            Piece::Block(reader) => reader.read(projection, traces),
-        };
-        let source = Arc::clone(self);
-        match opened {
-            Ok(stream) => {
-                let keep = move |result: Result<RecordBatch, BlockError>| match result {
-                    Err(error) if source.damage.note(&error) => None,
-                    other => Some(other),
-                };
-                Ok(stream
-                    .map(keep)
-                    .take_while(|kept| std::future::ready(kept.is_some()))
-                    .filter_map(std::future::ready)
-                    .boxed())
-            }
-            Err(error) if source.damage.note(&error) => Ok(stream::empty().boxed()),
+    /// What came of reading a piece; [`None`] when it turned out damaged, which is noted.
+    pub(crate) fn undamaged<T>(&self, read: Result<T, BlockError>) -> Result<Option<T>, BlockError> {
+        match read {
+            Ok(read) => Ok(Some(read)),
+            Err(error) if self.damage.note(&error) => Ok(None),
             Err(error) => Err(error),
         }
     }
+
+    /// Streams the wanted columns of a piece's rows, of all or of some: ascending ranges, each beginning with a trace.
+    /// Damage ends the stream early and is noted; what may work later is an error.
+    pub(crate) async fn read(
+        self: &Arc<Self>,
+        piece: usize,
+        rows: Option<&[Range<usize>]>,
+        projection: &Projection,
+        budget: &Arc<MemoryBudget>,
+    ) -> Result<SpanStream, BlockError> {
+        let Some(piece) = self.pieces.get(piece) else { return Ok(stream::empty().boxed()) };
+        let narrowed = piece.narrowed(projection, budget).await?;
+        let Some(stream) = self.undamaged(piece.read(rows, &narrowed))? else {
+            return Ok(stream::empty().boxed());
+        };
+        let source = Arc::clone(self);
+        let keep = move |batch| source.undamaged(batch).transpose();
+        Ok(stream
+            .map(keep)
+            .take_while(|kept| std::future::ready(kept.is_some()))
+            .filter_map(std::future::ready)
+            .boxed())
+    }
 }
 
-fn live_stream(spans: &RecordBatch, projection: &Projection, traces: Option<TraceFilter>) -> SpanStream {
-    let read = || {
-        let of_traces = match traces {
-            Some(traces) => filter_record_batch(spans, &wanted(spans, &traces)?)?,
-            None => spans.clone(),
-        };
-        Ok(of_traces.project(&projection.indices(&of_traces.schema()))?)
+fn live_stream(spans: &RecordBatch, rows: Option<&[Range<usize>]>, projection: &Projection) -> SpanStream {
+    let read = || -> Result<RecordBatch, BlockError> {
+        let wanted = spans.project(&projection.indices(&spans.schema()))?;
+        let Some(rows) = rows else { return Ok(wanted) };
+        if let [rows] = rows {
+            return Ok(wanted.slice(rows.start, rows.len()));
+        }
+        let picked: Vec<_> = rows.iter().map(|rows| wanted.slice(rows.start, rows.len())).collect();
+        Ok(concat_batches(&wanted.schema(), &picked)?)
     };
     stream::iter([read()]).boxed()
 }
 
-fn wanted(spans: &RecordBatch, traces: &TraceFilter) -> Result<BooleanArray, BlockError> {
-    let ids: &FixedSizeBinaryArray = column(spans, schema::TRACE_ID)?;
-    let is_wanted = |id: Option<&[u8]>| {
-        let id = id.and_then(|bytes| bytes.try_into().ok());
-        id.is_some_and(|id| traces.contains(&TraceId(id)))
-    };
-    Ok(ids.iter().map(|id| Some(is_wanted(id))).collect())
-}
+/// What could not be read. It costs its own data, reported, not the query.
+#[derive(Debug, Default)]
+pub(crate) struct Damage(Mutex<Vec<String>>);
 
 impl Damage {
     /// Notes damage; false when the error is of another kind.

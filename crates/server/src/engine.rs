@@ -17,8 +17,6 @@ use vivace_storage::{CatalogError, Catalogs, StoreError, WalStats, open_store, p
 use crate::backend::Backend;
 use crate::config::Config;
 
-/// Disk that sorts and aggregates of queries may take when they outgrow memory.
-const SPILL_QUOTA: ByteSize = ByteSize::from_mib(4096);
 /// Queries that wait for one that runs; more are refused.
 const WAITING_PER_RUNNING: usize = 64;
 
@@ -40,8 +38,6 @@ pub(crate) enum EngineError {
     Catalog(#[from] CatalogError),
     #[error("cannot start taking spans in: {0}")]
     Ingest(#[from] IngestError),
-    #[error("cannot start the query engine: {0}")]
-    Query(#[from] QueryError),
 }
 
 /// Opens store, catalogs and write-ahead log, and replays what was not yet in a block.
@@ -53,7 +49,6 @@ pub(crate) async fn start_engine(
     budget: &Arc<MemoryBudget>,
     clock: &Arc<dyn Clock>,
 ) -> Result<Engine, EngineError> {
-    let spill_dir = directory(config, "spill")?;
     let wal_dir = directory(config, "wal")?;
     let randomness: Arc<dyn Randomness> = Arc::new(SystemRandomness);
     let store = open_store(&config.storage_url)?;
@@ -77,11 +72,9 @@ pub(crate) async fn start_engine(
         max_waiting: config.max_concurrent_queries.saturating_mul(WAITING_PER_RUNNING),
         deadline: config.query_deadline,
         parallelism: std::thread::available_parallelism().map_or(1, usize::from),
-        spill_dir,
-        spill_quota: SPILL_QUOTA,
     };
     let context = QueryContext { store, catalogs, live: ingest.live(), budget: Arc::clone(budget) };
-    let query = QueryEngine::new(options, context)?;
+    let query = QueryEngine::new(options, context);
     Ok(Engine { ingest, query })
 }
 

@@ -2,9 +2,13 @@
 //! columns of their own. `docs/formats/block.md` tells readers from outside.
 
 mod conform;
+mod file;
 mod join;
 mod layout;
+mod lineage;
 mod read;
+mod sorted;
+mod tables;
 mod write;
 
 pub use conform::conform;
@@ -12,9 +16,11 @@ pub use join::join_batches;
 pub(crate) use layout::sorted_rows;
 pub use layout::{choose_columns, column_order, row_order};
 pub use read::{BlockReader, Projection, SpanStream, TraceFilter};
+pub use sorted::SortedSpans;
+pub use tables::Kept;
 pub use write::{BlockWriter, BuiltBlock, build_block, store_block};
 
-use vivace_base::ErrorKind;
+use vivace_base::{ErrorKind, MemoryRefused};
 
 use crate::ColumnError;
 
@@ -54,6 +60,9 @@ pub enum BlockError {
         /// The newest format known here.
         known: u32,
     },
+    /// There is no memory to keep what is known of the block in.
+    #[error(transparent)]
+    NoMemory(#[from] MemoryRefused),
     /// Spans could not be turned into a block: a defect of ours.
     #[error("cannot build a block: {0}")]
     Build(String),
@@ -65,6 +74,7 @@ impl BlockError {
         match self {
             Self::Store { kind, .. } => *kind,
             Self::Corrupt { .. } | Self::TooNew { .. } => ErrorKind::Corrupt,
+            Self::NoMemory(_) => ErrorKind::Overloaded,
             Self::Build(_) => ErrorKind::Internal,
         }
     }

@@ -3,13 +3,20 @@
 //! speed, never an answer.
 
 mod build;
+mod distinct;
 mod format;
 mod read;
 mod tags;
+mod traces;
+mod zones;
 
 pub use build::IndexBuilder;
+pub(crate) use distinct::distinct_texts;
 pub use read::{BlockIndex, IndexedValues, Tags, ValueList};
 pub use tags::IndexScope;
+pub use traces::{TraceHash, TraceIds, TraceRuns, TracesBuilder};
+pub(crate) use zones::ZoneColumns;
+pub use zones::{ValueHash, ZONE_ROWS, ZoneColumn, listed_keys};
 
 use vivace_base::{ErrorKind, MemoryRefused};
 

@@ -11,6 +11,7 @@ pub mod limits;
 mod live;
 pub mod object;
 pub mod paths;
+mod varint;
 pub mod wal;
 
 pub use block::{BlockError, BlockReader, Projection};

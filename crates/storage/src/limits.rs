@@ -25,14 +25,18 @@ pub const FEWEST_COLUMN_VALUES: usize = 4;
 pub const MAX_ATTRIBUTE_COLUMNS: usize = 512;
 /// How many rows are rearranged at once while a block is written.
 pub const BLOCK_WRITE_ROWS: usize = 16_384;
-/// Rows of a block's row group.
+/// Rows after which a block's row group ends with its trace.
 pub const ROW_GROUP_ROWS: usize = 131_072;
 /// Rows of a block's data page.
 pub const PAGE_ROWS: usize = 8_192;
+/// A text column has a dictionary when each of its texts stands in so many rows on average.
+pub const DICTIONARY_REPEATS: usize = 4;
 /// zstd level of blocks.
 pub const BLOCK_ZSTD_LEVEL: i32 = 3;
 /// Bytes read from the end of a block in the hope that they hold the whole footer.
 pub const FOOTER_PREFETCH: usize = 64 * 1024;
+/// Rows of a batch of rows that were picked from a block.
+pub const SELECTED_BATCH_ROWS: usize = 65_536;
 /// Rows of a batch read from a block.
 pub const READ_BATCH_ROWS: usize = 8_192;
 

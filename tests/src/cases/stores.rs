@@ -110,16 +110,9 @@ impl Store {
             randomness,
         };
         let ingest = Ingest::open(options, context).await.expect("ingest opens");
-        let options = QueryOptions {
-            max_concurrent: 4,
-            max_waiting: 4,
-            deadline: NEVER,
-            parallelism: 2,
-            spill_dir: directory.path().join("spill"),
-            spill_quota: AMPLE,
-        };
+        let options = QueryOptions { max_concurrent: 4, max_waiting: 4, deadline: NEVER, parallelism: 2 };
         let context = QueryContext { store: object_store, catalogs, live: ingest.live(), budget };
-        let engine = QueryEngine::new(options, context).expect("the engine starts");
+        let engine = QueryEngine::new(options, context);
         Self { way, ingest, engine, _directory: directory }
     }
 

@@ -70,7 +70,8 @@ async fn visible(ingest: &Arc<Ingest>) -> Vec<(TraceId, SpanId)> {
     let live = ingest.live().snapshot(&tenant);
     let snapshot = ingest.catalogs.get(&tenant).expect("readable").map(|c| c.snapshot()).unwrap_or_default();
     let covered = snapshot.covered_through(&live.writer);
-    let mut batches: Vec<_> = live.uncovered(covered).collect();
+    let sorted = live.uncovered(covered).map(|sorted| sorted.expect("spans").spans().clone());
+    let mut batches: Vec<_> = sorted.collect();
     for meta in &snapshot.blocks {
         let store = Arc::clone(&ingest.cutter.store());
         let reader = BlockReader::open(store, &tenant, meta).await.expect("opens");

@@ -1,8 +1,9 @@
 use regex::Regex;
 use vivace_traceql::{Attribute, BinaryOp, FieldExpr, Intrinsic, Scope, Static, UnaryOp, compile_pattern};
 
-use super::Operand;
 use super::compare::{arithmetic, compare, matches, negate};
+use super::need::mirrored;
+use super::{Need, Operand};
 use crate::QueryError;
 
 /// Where a filter finds the values of its attributes.
@@ -18,8 +19,9 @@ pub(crate) struct Filter {
     attributes: Vec<Attribute>,
 }
 
+/// A part of an expression.
 #[derive(Debug, Clone)]
-enum Node {
+pub(super) enum Node {
     Constant(Operand<'static>),
     Attribute(usize),
     Not(Box<Node>),
@@ -50,6 +52,47 @@ impl Filter {
         self.attributes.iter().any(trace_level)
     }
 
+    pub(super) fn root(&self) -> &Node {
+        &self.root
+    }
+
+    /// What must be there for the filter to hold on any span.
+    pub(crate) fn need(&self) -> Need {
+        self.need_of(&self.root)
+    }
+
+    /// Its truth, if it asks for no attribute.
+    pub(crate) fn constant(&self) -> Option<bool> {
+        struct Nothing;
+        impl Operands for Nothing {
+            fn get(&self, _: usize) -> Operand<'_> {
+                Operand::Nil
+            }
+        }
+        self.attributes.is_empty().then(|| self.holds(&Nothing))
+    }
+
+    fn need_of(&self, node: &Node) -> Need {
+        match node {
+            Node::And(left, right) => Need::all(self.need_of(left), self.need_of(right)),
+            Node::Or(left, right) => Need::any(self.need_of(left), self.need_of(right)),
+            Node::Compare { op, left, right } => match (&**left, &**right) {
+                (Node::Attribute(at), Node::Constant(constant)) => {
+                    Need::of_comparison(&self.attributes[*at], *op, constant)
+                }
+                (Node::Constant(constant), Node::Attribute(at)) => {
+                    Need::of_comparison(&self.attributes[*at], mirrored(*op), constant)
+                }
+                _ => Need::Anything,
+            },
+            Node::Matches { operand, .. } | Node::IsNil { operand, negated: true } => match &**operand {
+                Node::Attribute(at) => Need::Present(self.attributes[*at].clone()),
+                _ => Need::Anything,
+            },
+            _ => Need::Anything,
+        }
+    }
+
     /// The value of the expression.
     pub(crate) fn value<'a>(&'a self, operands: &'a impl Operands) -> Operand<'a> {
         evaluate(&self.root, operands)
@@ -75,6 +118,36 @@ pub(crate) fn trace_level(attribute: &Attribute) -> bool {
             | I::NestedSetRight
             | I::NestedSetParent
     )
+}
+
+impl Node {
+    /// Positions of the attributes it asks for.
+    pub(super) fn attributes(&self) -> Vec<usize> {
+        match self {
+            Self::Constant(_) => Vec::new(),
+            Self::Attribute(at) => vec![*at],
+            Self::Not(operand) | Self::Negate(operand) => operand.attributes(),
+            Self::IsNil { operand, .. } | Self::Matches { operand, .. } => operand.attributes(),
+            Self::Compare { left, right, .. }
+            | Self::Arithmetic { left, right, .. }
+            | Self::And(left, right)
+            | Self::Or(left, right) => [left.attributes(), right.attributes()].concat(),
+        }
+    }
+
+    /// `attribute op number`, where the number is a whole one, whichever side it is written on.
+    pub(super) fn compares_with(&self) -> Option<(BinaryOp, i64)> {
+        let Self::Compare { op, left, right } = self else { return None };
+        match (&**left, &**right) {
+            (Self::Attribute(_), Self::Constant(Operand::Int(number) | Operand::Duration(number))) => {
+                Some((*op, *number))
+            }
+            (Self::Constant(Operand::Int(number) | Operand::Duration(number)), Self::Attribute(_)) => {
+                Some((mirrored(*op), *number))
+            }
+            _ => None,
+        }
+    }
 }
 
 fn compile(expr: &FieldExpr, attributes: &mut Vec<Attribute>) -> Result<Node, QueryError> {
@@ -159,7 +232,7 @@ fn strip_zeros(node: Node) -> Node {
     }
 }
 
-fn evaluate<'a>(node: &'a Node, operands: &'a impl Operands) -> Operand<'a> {
+pub(super) fn evaluate<'a>(node: &'a Node, operands: &'a impl Operands) -> Operand<'a> {
     match node {
         Node::Constant(constant) => constant.borrowed(),
         Node::Attribute(at) => operands.get(*at),

@@ -1,15 +1,11 @@
-//! Reads the spans a metrics query is about. Traces whose spans lie in one piece are measured there, piece by piece, on
-//! columns where each span can be decided on alone. Traces that are spread over pieces are fetched and assembled.
+//! Reads the spans a metrics query is about. Traces whose spans lie in one piece are measured there, on columns where
+//! each span can be decided on alone. Others are assembled.
 
-use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use futures::TryStreamExt;
 use tokio::task::JoinSet;
-use vivace_base::{Holder, MemoryBudget};
-use vivace_model::{Span, Trace, TraceId};
+use vivace_model::{TimeRange, Trace, schema};
 use vivace_storage::Projection;
-use vivace_storage::columns::SpanDecoder;
 use vivace_traceql::Attribute;
 
 use super::compare::CompareTable;
@@ -18,14 +14,11 @@ use super::sampling::weight;
 use super::table::{Observation, Table};
 use super::{columns, exemplars::Candidate};
 use crate::eval::{Operand, rows};
-use crate::fetch::{DECODED_FACTOR, PieceRange, fetch};
+use crate::look::Looker;
 use crate::pipeline::select;
-use crate::search::{SearchContext, trace_pieces};
-use crate::source::{Piece, Source};
-use crate::{MetricsResponse, Progress, QueryError, SearchMetrics};
-
-/// How many spread traces are assembled at once.
-const ASSEMBLED_AT_ONCE: usize = 128;
+use crate::search::SearchContext;
+use crate::walk::{Unit, Units, Wanted};
+use crate::{MetricsResponse, MetricsWindow, Progress, QueryError, SearchMetrics};
 
 /// What is known of the spans so far.
 pub(super) enum Collected {
@@ -36,18 +29,7 @@ pub(super) enum Collected {
 /// What the tasks of one query share.
 pub(super) struct Job {
     pub(super) plan: MetricsPlan,
-    pub(super) source: Arc<Source>,
-    pub(super) budget: Arc<MemoryBudget>,
-    traces: Traces,
-}
-
-/// Which traces are measured how.
-#[derive(Default)]
-struct Traces {
-    /// In several pieces.
-    spread: HashSet<TraceId>,
-    /// In one piece, and may match; [`None`] for all others.
-    single: Option<Arc<HashSet<TraceId>>>,
+    pub(super) looker: Looker,
 }
 
 /// Runs the query over the whole source.
@@ -57,140 +39,89 @@ pub(super) async fn collect(
     totals: &mut SearchMetrics,
     progress: Progress<'_, MetricsResponse>,
 ) -> Result<(Collected, Arc<Job>), QueryError> {
-    let mut memory = context.budget.reserve(Holder::Query, 0)?;
-    let traces = classify(context, &plan, &mut memory).await?;
-    let (source, budget) = (Arc::clone(&context.source), Arc::clone(context.budget));
-    let job = Arc::new(Job { plan, source, budget, traces });
+    let job = Arc::new(Job::new(context, plan));
     let mut collected = Collected::new(&job)?;
-    let pieces = context.source.pieces().len();
     // Each operand of arithmetic reads all pieces.
-    totals.total_jobs = totals.total_jobs.saturating_add(u32::try_from(pieces).unwrap_or(u32::MAX));
+    let pieces = u32::try_from(context.source.pieces().len()).unwrap_or(u32::MAX);
+    totals.total_jobs = totals.total_jobs.saturating_add(pieces);
+    let mut units = Units::new(&job.looker.source, &job.looker.wanted, context.budget).await?.in_bulk();
     let mut running = JoinSet::new();
-    let mut next = 0..pieces;
     loop {
         while running.len() < context.parallelism
-            && let Some(piece) = next.next()
+            && let Some(unit) = units.next().await?
         {
-            running.spawn(measure_piece(Arc::clone(&job), piece));
+            running.spawn(measure(Arc::clone(&job), unit));
         }
         let Some(finished) = running.join_next().await else { break };
         let finished = finished.map_err(|error| QueryError::Execution(format!("a task failed: {error}")))?;
-        let (of_piece, spans) = finished?;
-        collected.merge(of_piece)?;
-        totals.completed_jobs += 1;
+        let (of_unit, spans) = finished?;
+        collected.merge(of_unit)?;
         totals.inspected_spans += spans;
         let metrics = *totals;
         progress(&|| MetricsResponse { metrics, ..MetricsResponse::default() });
     }
-    measure_spread(&job, &mut collected, totals).await?;
-    drop(memory);
+    totals.completed_jobs = totals.completed_jobs.saturating_add(pieces);
+    drop(units);
     Ok((collected, job))
 }
 
-/// Finds the traces that are in several pieces, and, where traces must be assembled, those that may match at all.
-async fn classify(
-    context: &SearchContext<'_>,
-    plan: &MetricsPlan,
-    memory: &mut vivace_base::Reservation,
-) -> Result<Traces, QueryError> {
-    /// An id in a set, with what the set keeps free.
-    const BYTES_PER_ID: u64 = 40;
-    let every = plan.is_local() || plan.search.condition == crate::plan::Condition::Any;
-    let mut single = HashSet::new();
-    let mut spread = HashSet::new();
-    if every && context.source.pieces().len() < 2 {
-        return Ok(Traces::default());
-    }
-    let mut rows = trace_pieces(context, &plan.search, every).await?;
-    while let Some(batch) = rows.try_next().await? {
-        memory.resize(memory.bytes() + batch.num_rows() as u64 * BYTES_PER_ID)?;
-        for (id, first, last) in crate::search::id_and_pieces(&batch)? {
-            let set = if first == last { &mut single } else { &mut spread };
-            set.insert(id);
-        }
-    }
-    Ok(Traces { spread, single: (!every).then(|| Arc::new(single)) })
-}
-
-async fn measure_piece(job: Arc<Job>, piece: usize) -> Result<(Collected, u64), QueryError> {
+async fn measure(job: Arc<Job>, unit: Unit) -> Result<(Collected, u64), QueryError> {
     let mut collected = Collected::new(&job)?;
-    let spans = match &mut collected {
-        Collected::Series(table) if job.plan.is_local() => {
-            columns::measure(&job, piece, &job.traces.spread, table).await?
+    let spans = match (unit, &mut collected) {
+        (Unit::Run { piece, entries }, Collected::Series(table)) if job.is_columnar(piece).await? => {
+            columns::measure(&job, piece, entries, table).await?
         }
-        _ => measure_traces(&job, piece, &mut collected).await?,
+        (Unit::Run { piece, entries }, _) => {
+            let Some(looked) = job.looker.look(piece, entries).await? else { return Ok((collected, 0)) };
+            let candidates = looked.candidates(&job.plan.search.condition);
+            let entries: Vec<usize> = candidates.map(|at| looked.entries[at]).collect();
+            let mut spans = looked.spans;
+            job.looker.assemble(&looked, &entries, |trace| collected.add(&job, &trace, &mut spans)).await?;
+            spans
+        }
+        (Unit::Spread(traces), _) => {
+            let mut spans = 0;
+            let mut each = |trace: Trace| collected.add(&job, &trace, &mut spans);
+            job.looker.assemble_places(&traces, &mut each).await?;
+            spans
+        }
     };
     Ok((collected, spans))
 }
 
-/// Assembles the traces of a piece one after the other.
-async fn measure_traces(job: &Job, piece: usize, into: &mut Collected) -> Result<u64, QueryError> {
-    let wanted = job.traces.single.clone();
-    if wanted.as_ref().is_some_and(|wanted| wanted.is_empty()) {
-        return Ok(0);
-    }
-    let together = matches!(job.source.pieces().get(piece), Some(Piece::Block(_)));
-    let mut batches = job.source.read(piece, &Projection::everything(), wanted)?;
-    let mut reserved = job.budget.reserve(Holder::Query, 0)?;
-    let mut open: HashMap<TraceId, Vec<Span>> = HashMap::new();
-    let (mut spans, mut held) = (0, 0);
-    while let Some(batch) = batches.try_next().await? {
-        let needed = batch.get_array_memory_size() as u64 * DECODED_FACTOR;
-        reserved.resize(held + needed)?;
-        let mut decoder = SpanDecoder::new(&batch)?;
-        for row in 0..batch.num_rows() {
-            let span = decoder.span(row);
-            // In a block a trace's spans stand together: with a new trace the one before is complete.
-            if together && !open.contains_key(&span.trace_id) {
-                measure_open(job, &mut open, into)?;
-                held = 0;
-            }
-            open.entry(span.trace_id).or_default().push(span);
+impl Job {
+    fn new(context: &SearchContext<'_>, plan: MetricsPlan) -> Self {
+        let (MetricsWindow::Range { start, end, .. } | MetricsWindow::Instant { start, end }) = plan.window;
+        let wanted = Wanted {
+            filters: plan.search.filters.clone(),
+            condition: plan.search.condition.clone(),
+            range: TimeRange { start, end },
+            duration: 0..=u64::MAX,
+        };
+        let mut assembled = match plan.function {
+            Function::Compare(_) => Projection::everything(),
+            _ => plan.search.projection(),
+        };
+        if plan.extrapolate {
+            assembled.fixed.push(schema::TRACE_STATE);
         }
-        spans += batch.num_rows() as u64;
-        held += needed;
+        let (source, budget) = (Arc::clone(&context.source), Arc::clone(context.budget));
+        Self { plan, looker: Looker { source, budget, wanted, assembled } }
     }
-    measure_open(job, &mut open, into)?;
-    Ok(spans)
-}
 
-fn measure_open(
-    job: &Job,
-    open: &mut HashMap<TraceId, Vec<Span>>,
-    into: &mut Collected,
-) -> Result<(), QueryError> {
-    for (id, spans) in open.drain() {
-        if !job.traces.spread.contains(&id)
-            && let Some(trace) = Trace::assemble(spans)
-        {
-            into.observe(job, &trace)?;
-        }
+    /// Whether the spans of a piece are measured one by one: none is there twice.
+    async fn is_columnar(&self, piece: usize) -> Result<bool, QueryError> {
+        let Some(piece) = self.looker.source.pieces().get(piece) else { return Ok(false) };
+        let runs = self.looker.source.undamaged(piece.runs(&self.looker.budget).await)?;
+        Ok(self.plan.is_local() && runs.is_some_and(vivace_storage::index::TraceRuns::distinct))
     }
-    Ok(())
-}
-
-async fn measure_spread(
-    job: &Arc<Job>,
-    into: &mut Collected,
-    totals: &mut SearchMetrics,
-) -> Result<(), QueryError> {
-    let ids: Vec<TraceId> = job.traces.spread.iter().copied().collect();
-    for wanted in ids.chunks(ASSEMBLED_AT_ONCE) {
-        let mut fetched = fetch(&job.source, &job.budget, wanted, PieceRange::ALL).await?;
-        for id in wanted {
-            let Some(trace) = fetched.take(*id) else { continue };
-            totals.inspected_spans += trace.spans().len() as u64;
-            into.observe(job, &trace)?;
-        }
-    }
-    Ok(())
 }
 
 impl Collected {
     fn new(job: &Job) -> Result<Self, QueryError> {
         Ok(match &job.plan.function {
-            Function::Compare(_) => Self::Compare(CompareTable::new(&job.budget)?),
-            _ => Self::Series(Table::new(&job.plan, &job.budget)?),
+            Function::Compare(_) => Self::Compare(CompareTable::new(&job.looker.budget)?),
+            _ => Self::Series(Table::new(&job.plan, &job.looker.budget)?),
         })
     }
 
@@ -201,6 +132,13 @@ impl Collected {
             _ => debug_assert!(false, "a query collects one kind"),
         }
         Ok(())
+    }
+
+    /// Adds an assembled trace, and its spans to what was looked at.
+    fn add(&mut self, job: &Job, trace: &Trace, spans: &mut u64) -> Result<bool, QueryError> {
+        *spans += trace.spans().len() as u64;
+        self.observe(job, trace)?;
+        Ok(true)
     }
 
     /// Adds the spans of an assembled trace that the pipeline selects; one in several span sets once.

@@ -1,10 +1,9 @@
 //! Measuring spans on the columns of a piece, without assembling traces.
 
-use std::collections::{HashMap, HashSet};
+use std::ops::Range;
 
-use arrow::array::{BooleanArray, FixedSizeBinaryArray, Int8Array, Int64Array, RecordBatch, UInt64Array};
-use arrow::compute::{and, or};
-use arrow::error::ArrowError;
+use arrow::array::{FixedSizeBinaryArray, Int8Array, RecordBatch, UInt64Array};
+use arrow::buffer::BooleanBuffer;
 use futures::TryStreamExt;
 use vivace_base::Holder;
 use vivace_model::schema;
@@ -18,28 +17,25 @@ use super::exemplars::Candidate;
 use super::plan::MetricsPlan;
 use super::sampling::weight;
 use super::table::{Observation, Table};
+use super::tally;
 use crate::QueryError;
-use crate::eval::{Operand, columnar};
+use crate::eval::{Operand, columnar, vector};
 use crate::plan::Local;
-use crate::source::Piece;
 
-/// Adds the spans of a piece, but for those of `spread` traces; how many were looked at.
+/// Adds the spans of a unit's traces, but for those that are spread; how many were looked at.
 pub(super) async fn measure(
     job: &Job,
     piece: usize,
-    spread: &HashSet<TraceId>,
+    entries: Range<usize>,
     table: &mut Table,
 ) -> Result<u64, QueryError> {
-    let mut duplicates = match job.source.pieces().get(piece) {
-        Some(Piece::Block(_)) => Duplicates::Sorted { trace: None, seen: HashSet::new() },
-        _ => Duplicates::Any,
-    };
-    let mut batches = job.source.read(piece, &projection(&job.plan), None)?;
+    let looker = &job.looker;
+    let Some(rows) = looker.rows(piece, entries).await? else { return Ok(0) };
+    let mut batches = looker.source.read(piece, Some(&rows), &projection(&job.plan), &looker.budget).await?;
     let mut spans = 0;
     while let Some(batch) = batches.try_next().await? {
-        let _reserved = job.budget.reserve(Holder::Query, batch.get_array_memory_size() as u64)?;
-        let keep = duplicates.kept(&batch)?;
-        measure_batch(&job.plan, &batch, &keep, spread, table)?;
+        let _reserved = looker.budget.reserve(Holder::Query, batch.get_array_memory_size() as u64)?;
+        measure_batch(&job.plan, &batch, table)?;
         spans += batch.num_rows() as u64;
     }
     Ok(spans)
@@ -47,13 +43,10 @@ pub(super) async fn measure(
 
 fn projection(plan: &MetricsPlan) -> Projection {
     let mut projection = Projection::default();
-    projection.fixed.extend([
-        schema::TRACE_ID,
-        schema::SPAN_ID,
-        schema::KIND,
-        schema::START,
-        schema::DURATION,
-    ]);
+    projection.fixed.push(schema::START);
+    if !tally::suffices(plan) {
+        projection.fixed.extend([schema::TRACE_ID, schema::SPAN_ID, schema::KIND]);
+    }
     if plan.extrapolate {
         projection.fixed.push(schema::TRACE_STATE);
     }
@@ -64,19 +57,16 @@ fn projection(plan: &MetricsPlan) -> Projection {
     projection
 }
 
-fn measure_batch(
-    plan: &MetricsPlan,
-    batch: &RecordBatch,
-    keep: &BooleanArray,
-    spread: &HashSet<TraceId>,
-    table: &mut Table,
-) -> Result<(), QueryError> {
+fn measure_batch(plan: &MetricsPlan, batch: &RecordBatch, table: &mut Table) -> Result<(), QueryError> {
+    let selected = selected(plan, batch)?;
+    if tally::suffices(plan) && tally::tally(plan, batch, &selected, table)? {
+        return Ok(());
+    }
     let traces: &FixedSizeBinaryArray = column(batch, schema::TRACE_ID)?;
     let spans: &FixedSizeBinaryArray = column(batch, schema::SPAN_ID)?;
     let kinds: &Int8Array = column(batch, schema::KIND)?;
     let starts: &UInt64Array = column(batch, schema::START)?;
     let states = plan.extrapolate.then(|| text_column(batch, schema::TRACE_STATE)).transpose()?;
-    let selected = selected(plan, batch, keep)?;
     let groups: Vec<Vec<Operand<'_>>> =
         plan.by.iter().map(|grouping| group_values(&grouping.sources, batch)).collect::<Result<_, _>>()?;
     let measured = plan.function.measured();
@@ -85,9 +75,6 @@ fn measure_batch(
         let start = starts.value(row);
         let Some(step) = plan.window.step_of(start).filter(|_| selected.value(row)) else { continue };
         let trace_id = TraceId(traces.value(row).try_into().unwrap_or_default());
-        if spread.contains(&trace_id) {
-            continue;
-        }
         let span = Candidate {
             trace_id,
             span_id: SpanId(spans.value(row).try_into().unwrap_or_default()),
@@ -108,27 +95,23 @@ fn measure_batch(
     Ok(())
 }
 
-fn selected(
-    plan: &MetricsPlan,
-    batch: &RecordBatch,
-    keep: &BooleanArray,
-) -> Result<BooleanArray, QueryError> {
-    let matches: Vec<BooleanArray> =
-        plan.search.filters.iter().map(|filter| columnar::holds(filter, batch)).collect::<Result<_, _>>()?;
-    let Some(local) = &plan.search.local else { return Ok(keep.clone()) };
-    Ok(and(keep, &local_matches(local, &matches, batch.num_rows())?)?)
+/// The rows that the pipeline selects.
+fn selected(plan: &MetricsPlan, batch: &RecordBatch) -> Result<BooleanBuffer, QueryError> {
+    let matches: Vec<BooleanBuffer> =
+        plan.search.filters.iter().map(|filter| vector::holds(filter, batch)).collect::<Result<_, _>>()?;
+    Ok(local_matches(plan.search.local.as_ref().unwrap_or(&Local::All), &matches, batch.num_rows()))
 }
 
-fn local_matches(local: &Local, matches: &[BooleanArray], rows: usize) -> Result<BooleanArray, ArrowError> {
+fn local_matches(local: &Local, matches: &[BooleanBuffer], rows: usize) -> BooleanBuffer {
     let side = |side: &Local| local_matches(side, matches, rows);
-    Ok(match local {
-        Local::All => BooleanArray::from(vec![true; rows]),
+    match local {
+        Local::All => BooleanBuffer::new_set(rows),
         Local::Matches(filter) => {
-            matches.get(*filter).cloned().unwrap_or_else(|| BooleanArray::from(vec![false; rows]))
+            matches.get(*filter).cloned().unwrap_or_else(|| BooleanBuffer::new_unset(rows))
         }
-        Local::And(left, right) => and(&side(left)?, &side(right)?)?,
-        Local::Or(left, right) => or(&side(left)?, &side(right)?)?,
-    })
+        Local::And(left, right) => &side(left) & &side(right),
+        Local::Or(left, right) => &side(left) | &side(right),
+    }
 }
 
 fn group_values<'a>(sources: &[Attribute], batch: &'a RecordBatch) -> Result<Vec<Operand<'a>>, ColumnError> {
@@ -141,56 +124,4 @@ fn group_values<'a>(sources: &[Attribute], batch: &'a RecordBatch) -> Result<Vec
         }
     }
     Ok(values)
-}
-
-/// Finds spans that were sent twice: of equal id and kind in a trace, the first by start and end is kept, as in an
-/// assembled trace.
-enum Duplicates {
-    /// Traces stand together, their spans by start, id, kind, duration: the first met is kept.
-    Sorted { trace: Option<TraceId>, seen: HashSet<([u8; 8], i8)> },
-    /// Spans stand in any order, all in one batch.
-    Any,
-}
-
-impl Duplicates {
-    fn kept(&mut self, batch: &RecordBatch) -> Result<BooleanArray, ColumnError> {
-        let traces: &FixedSizeBinaryArray = column(batch, schema::TRACE_ID)?;
-        let spans: &FixedSizeBinaryArray = column(batch, schema::SPAN_ID)?;
-        let kinds: &Int8Array = column(batch, schema::KIND)?;
-        let span_key = |row| {
-            let id: [u8; 8] = spans.value(row).try_into().unwrap_or_default();
-            (id, kinds.value(row))
-        };
-        let trace_id = |row| TraceId(traces.value(row).try_into().unwrap_or_default());
-        match self {
-            Self::Sorted { trace, seen } => Ok((0..batch.num_rows())
-                .map(|row| {
-                    let id = trace_id(row);
-                    if *trace != Some(id) {
-                        *trace = Some(id);
-                        seen.clear();
-                    }
-                    Some(seen.insert(span_key(row)))
-                })
-                .collect()),
-            Self::Any => {
-                let starts: &UInt64Array = column(batch, schema::START)?;
-                let durations: &Int64Array = column(batch, schema::DURATION)?;
-                let rank = |row: usize| {
-                    let start = starts.value(row);
-                    (start, columnar::end(start, durations.value(row)), row)
-                };
-                let mut first = HashMap::with_capacity(batch.num_rows());
-                for row in 0..batch.num_rows() {
-                    let best = first.entry((trace_id(row), span_key(row))).or_insert(row);
-                    if rank(row) < rank(*best) {
-                        *best = row;
-                    }
-                }
-                let mut kept = vec![false; batch.num_rows()];
-                first.into_values().for_each(|row| kept[row] = true);
-                Ok(BooleanArray::from(kept))
-            }
-        }
-    }
 }

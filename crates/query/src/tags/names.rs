@@ -134,7 +134,7 @@ impl Question for Names<'_> {
             if wanted { indexed.note((scope, key.to_owned()), key.len(), true) } else { Ok(()) }
         };
         match piece {
-            Piece::Live(batch) => dictionaries(batch, &mut note)?,
+            Piece::Live(spans) => dictionaries(spans.spans(), &mut note)?,
             Piece::Block(reader) => {
                 let Some(index) = reader.index(budget).await? else { return Ok(unknown) };
                 let Some(Some(tags)) = usable(index.tags(budget).await)? else { return Ok(unknown) };
@@ -189,11 +189,16 @@ impl Question for Names<'_> {
     }
 }
 
-/// The keys that the spans of the head may have: a dictionary may name one that no row has.
+/// The keys that the spans of the head may have: a dictionary may name one that no row has, a column be empty.
 fn dictionaries(
     batch: &RecordBatch,
     note: &mut impl FnMut(TagScope, &str) -> Result<(), MemoryRefused>,
 ) -> Result<(), QueryError> {
+    for field in batch.schema().fields() {
+        if let Some(own) = AttributeColumn::from_column_name(field.name()) {
+            note(own.scope.into(), &own.key)?;
+        }
+    }
     for scope in AttributeScope::ALL {
         let keys = list_column(batch, scope.list_column())?.keys();
         keys.iter().flatten().try_for_each(|key| note(scope.into(), key))?;

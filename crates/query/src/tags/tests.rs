@@ -1,12 +1,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
 use object_store::memory::InMemory;
 use object_store::{ObjectStore, ObjectStoreExt};
 use vivace_base::{BlockId, ByteSize, MemoryBudget};
 use vivace_model::{Attribute as KeyValue, Span, TenantId, Trace, TraceId, Value};
-use vivace_storage::block::{SPANS_FILE, build_block, store_block};
+use vivace_storage::block::{SPANS_FILE, SortedSpans, build_block, store_block};
 use vivace_storage::columns::SpanBatchBuilder;
 use vivace_storage::index::INDEX_FILE;
 use vivace_storage::{BlockReader, paths};
@@ -17,6 +16,7 @@ use super::collected::Collected;
 use super::*;
 use crate::eval::rows;
 use crate::source::{Damage, Source};
+use crate::spread::SpreadCache;
 use crate::{TagScope, TagValue, TagValueKind};
 
 const FILTERS: [&str; 8] = [
@@ -59,7 +59,6 @@ enum Place {
 struct World {
     store: Arc<dyn ObjectStore>,
     budget: Arc<MemoryBudget>,
-    session: SessionState,
     pieces: Vec<Piece>,
     blocks: Vec<BlockId>,
 }
@@ -69,7 +68,6 @@ impl World {
         Self {
             store: Arc::new(InMemory::new()),
             budget: MemoryBudget::new(ByteSize::from_mib(256)),
-            session: SessionStateBuilder::new().with_default_features().build(),
             pieces: Vec::new(),
             blocks: Vec::new(),
         }
@@ -80,7 +78,7 @@ impl World {
         spans.iter().for_each(|span| builder.push(span));
         let batch = builder.finish();
         if place == Place::Head {
-            self.pieces.push(Piece::Live(batch));
+            self.pieces.push(Piece::Live(SortedSpans::new(&[batch]).expect("sorts")));
             return self;
         }
         let (tenant, id) = (TenantId::single(), format!("{:032x}", self.pieces.len()).parse().expect("id"));
@@ -120,26 +118,24 @@ impl World {
         }
     }
 
-    fn context(&self) -> SearchContext<'_> {
-        let source = Source::new(self.pieces.clone(), Damage::default(), self.blocks.len() as u32, 1);
-        SearchContext {
-            session: &self.session,
-            budget: &self.budget,
-            source: Arc::new(source),
-            parallelism: 2,
-        }
+    async fn context(&self) -> SearchContext<'_> {
+        let (tenants, damage) = (TenantId::single().into(), Damage::default());
+        let spread =
+            SpreadCache::default().find(&tenants, &self.pieces, &damage, &self.budget).await.expect("finds");
+        let source = Source::new(self.pieces.clone(), spread, damage, self.blocks.len() as u32, 1);
+        SearchContext { budget: &self.budget, source: Arc::new(source), parallelism: 2 }
     }
 
     async fn names(&self, filter: Option<&str>, range: TimeRange, limit: usize) -> TagNames {
         let filter = filter.map(|text| parse_tag_filter(text).expect(text));
         let request = TagNamesRequest { scope: None, filter, range, limit };
-        names(&self.context(), &request, &mut |_| {}).await.expect("an answer")
+        names(&self.context().await, &request, &mut |_| {}).await.expect("an answer")
     }
 
     async fn values(&self, attribute: &Attribute, filter: Option<&str>, range: TimeRange) -> TagValues {
         let filter = filter.map(|text| parse_tag_filter(text).expect(text));
         let request = TagValuesRequest { attribute: attribute.clone(), filter, range, limit: 0 };
-        values(&self.context(), &request, &mut |_| {}).await.expect("an answer")
+        values(&self.context().await, &request, &mut |_| {}).await.expect("an answer")
     }
 }
 
@@ -393,7 +389,7 @@ async fn a_limit_keeps_the_first_whatever_the_split() {
             told += 1;
             assert!(answer().values.len() <= 3);
         };
-        let found = values(&world.context(), &request, &mut count).await.expect("an answer");
+        let found = values(&world.context().await, &request, &mut count).await.expect("an answer");
         let texts: Vec<_> = found.values.iter().map(|value| value.text.as_str()).collect();
         assert_eq!(texts, ["00000000", "00000001", "00000002"], "{places:?}");
         assert_eq!(found.partial, None, "as many as asked for");

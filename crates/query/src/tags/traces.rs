@@ -1,18 +1,17 @@
 //! Tags under a filter that only whole traces decide: those that may have a matching span are fetched, a few at a time.
 
 use arrow::array::RecordBatch;
-use futures::StreamExt;
 use vivace_base::Holder;
 use vivace_model::{TimeRange, Trace};
+use vivace_storage::Projection;
 use vivace_storage::columns::SpanBatchBuilder;
 use vivace_traceql::{BinaryOp, FieldExpr, Pipeline, Query, SpansetExpr, Stage, Static};
 
 use super::Question;
+use crate::QueryError;
 use crate::eval::{Filter, rows, trace_level};
-use crate::fetch::fetch;
 use crate::plan::SearchPlan;
-use crate::search::{SearchContext, candidates, portions};
-use crate::{QueryError, SearchRequest};
+use crate::search::{SearchContext, every_trace};
 
 /// Adds what the spans have that overlap the range and match the filter, given as text and compiled.
 pub(super) async fn answer(
@@ -25,26 +24,14 @@ pub(super) async fn answer(
     let necessary = SpansetExpr::Filter(necessary(expr));
     let pipeline = Pipeline { stages: vec![Stage::Spanset(necessary)] };
     let query = Query { pipeline, metrics: None, hints: Vec::new() };
-    // All traces that may match are wanted, so the plan must not be taken for one that ends at the limit.
-    let plan = SearchPlan { exact: false, ..SearchPlan::compile(&query)? };
-    let request = SearchRequest {
-        query,
-        limit: usize::MAX,
-        spans_per_span_set: 1,
-        range,
-        min_duration: None,
-        max_duration: None,
-    };
-    let mut found = candidates(context, &request, &plan).await?;
-    while let Some(batch) = found.next().await {
-        for (wanted, pieces) in portions(&batch?)? {
-            let mut fetched = fetch(&context.source, context.budget, &wanted, pieces).await?;
-            let traces = wanted.into_iter().filter_map(|id| fetched.take(id)).collect::<Vec<_>>();
-            add(context, question, filter, range, &traces)?;
-            question.tell(context.source.block_bytes);
-        }
-    }
-    Ok(())
+    let plan = SearchPlan::compile(&query)?;
+    // Of the traces everything may be asked: names of tags are those of every list.
+    every_trace(context, &plan, range, Projection::everything(), |trace| {
+        add(context, question, filter, range, &trace)?;
+        question.tell(context.source.block_bytes);
+        Ok(true)
+    })
+    .await
 }
 
 fn add(
@@ -52,31 +39,26 @@ fn add(
     question: &mut impl Question,
     filter: &Filter,
     range: TimeRange,
-    traces: &[Trace],
+    trace: &Trace,
 ) -> Result<(), QueryError> {
-    let attribute = question.of_trace().cloned();
-    for trace in traces {
-        let counts = |index: &usize| {
-            let span = &trace.spans()[*index];
-            let time = TimeRange { start: span.start, end: span.end.max(span.start) };
-            time.overlaps(&range) && rows::holds(filter, trace, *index)
+    let counts = |index: &usize| {
+        let span = &trace.spans()[*index];
+        let time = TimeRange { start: span.start, end: span.end.max(span.start) };
+        time.overlaps(&range) && rows::holds(filter, trace, *index)
+    };
+    let mut matched = (0..trace.spans().len()).filter(counts);
+    if let Some(attribute) = question.of_trace().cloned() {
+        return match matched.next() {
+            Some(any) => Ok(question.add_value(&rows::value(&attribute, trace, any))?),
+            None => Ok(()),
         };
-        let matched = (0..trace.spans().len()).filter(counts);
-        if let Some(attribute) = &attribute {
-            let mut matched = matched;
-            if let Some(any) = matched.next() {
-                question.add_value(&rows::value(attribute, trace, any))?;
-            }
-            continue;
-        }
-        let mut columns = SpanBatchBuilder::default();
-        matched.for_each(|index| columns.push(&trace.spans()[index]));
-        let batch: RecordBatch = columns.finish();
-        let _reserved = context.budget.reserve(Holder::Query, batch.get_array_memory_size() as u64)?;
-        let rows: Vec<usize> = (0..batch.num_rows()).collect();
-        question.add_rows(&batch, &rows)?;
     }
-    Ok(())
+    let mut columns = SpanBatchBuilder::default();
+    matched.for_each(|index| columns.push(&trace.spans()[index]));
+    let batch: RecordBatch = columns.finish();
+    let _reserved = context.budget.reserve(Holder::Query, batch.get_array_memory_size() as u64)?;
+    let rows: Vec<usize> = (0..batch.num_rows()).collect();
+    question.add_rows(&batch, &rows)
 }
 
 /// What must hold on a span for `expr` to hold, and can be decided without its trace.

@@ -4,9 +4,9 @@ use std::sync::Arc;
 use arrow::array::{Array, RecordBatch};
 use vivace_model::schema::{AttributeColumn, block_schema};
 
+use super::BlockError;
 use super::conform::conform;
 use super::layout::{column_order, row_order};
-use super::BlockError;
 use crate::columns::{AttributeOrder, gather_batches, rows_for_column};
 use crate::limits;
 

@@ -1,9 +1,9 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::ops::Range;
 
+use ahash::RandomState;
 use arrow::array::{Array, FixedSizeBinaryArray, Int8Array, Int64Array, RecordBatch, UInt64Array};
 use arrow::datatypes::SchemaRef;
-use foldhash::fast::RandomState;
 use vivace_model::schema::{self, AttributeColumn, AttributeScope, ValueType};
 
 use crate::columns::{AttributeList, column, list_column, rows_for_column};

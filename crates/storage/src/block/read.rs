@@ -13,18 +13,21 @@ use futures::{FutureExt, StreamExt, TryStreamExt};
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
 use parquet::arrow::ProjectionMask;
-use parquet::arrow::arrow_reader::{ArrowPredicateFn, ArrowReaderMetadata, ArrowReaderOptions, RowFilter};
+use parquet::arrow::arrow_reader::{
+    ArrowPredicateFn, ArrowReaderMetadata, ArrowReaderOptions, RowFilter, RowSelection,
+};
 use parquet::arrow::async_reader::{AsyncFileReader, ParquetRecordBatchStreamBuilder};
 use parquet::errors::ParquetError;
 use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData, ParquetMetaDataReader};
-use tokio::sync::OnceCell;
-use vivace_base::{MemoryBudget, MemoryRefused};
+use vivace_base::{BlockId, MemoryBudget, MemoryRefused};
 use vivace_model::schema::{self, AttributeColumn, AttributeScope};
 use vivace_model::{TenantId, TimeRange, TraceId};
 
+use super::lineage::Parents;
+use super::tables::Tables;
 use super::{BlockError, SPANS_FILE};
-use crate::index::{BlockIndex, INDEX_FILE, IndexBuilder};
-use crate::{BlockMeta, IndexError, limits, paths};
+use crate::index::{BlockIndex, INDEX_FILE, IndexBuilder, IndexScope};
+use crate::{BlockMeta, limits, paths};
 
 /// Batches of a block, in its order.
 pub type SpanStream = BoxStream<'static, Result<RecordBatch, BlockError>>;
@@ -37,8 +40,10 @@ pub type TraceFilter = Arc<HashSet<TraceId>>;
 pub struct Projection {
     /// Fixed columns by name.
     pub fixed: Vec<&'static str>,
-    /// Attributes by scope and key.
+    /// Attributes by scope and key, where they have columns of their own.
     pub attributes: Vec<(AttributeScope, String)>,
+    /// Attributes by scope and key, where they stand in lists: of spans, resources, scopes, events, links.
+    pub listed: Vec<(IndexScope, String)>,
     /// All columns, whatever the rest says.
     pub everything: bool,
 }
@@ -47,6 +52,12 @@ impl Projection {
     /// Every column.
     pub fn everything() -> Self {
         Self { everything: true, ..Self::default() }
+    }
+
+    /// Adds an attribute, wherever it stands.
+    pub fn attribute(&mut self, scope: AttributeScope, key: &str) {
+        self.attributes.push((scope, key.to_owned()));
+        self.listed.push((scope.into(), key.to_owned()));
     }
 
     /// Positions of the wanted columns in a block's or the head's schema.
@@ -65,10 +76,28 @@ impl Projection {
         if self.everything || self.fixed.contains(&name) {
             return true;
         }
+        // Parents are found through these.
+        if matches!(name, schema::PARENT_OFFSET | schema::SPAN_ID)
+            && self.fixed.contains(&schema::PARENT_SPAN_ID)
+        {
+            return true;
+        }
         if let Some(own) = AttributeColumn::from_column_name(name) {
             return self.attributes.iter().any(|(scope, key)| *scope == own.scope && *key == own.key);
         }
-        self.attributes.iter().any(|(scope, _)| scope.list_column() == name)
+        self.listed.iter().any(|(scope, _)| list_of(*scope) == Some(name))
+    }
+}
+
+/// The column that has a scope's lists.
+fn list_of(scope: IndexScope) -> Option<&'static str> {
+    match scope {
+        IndexScope::Intrinsic => None,
+        IndexScope::Resource => Some(schema::RESOURCE_ATTRIBUTES),
+        IndexScope::Span => Some(schema::SPAN_ATTRIBUTES),
+        IndexScope::Instrumentation => Some(schema::SCOPE_ATTRIBUTES),
+        IndexScope::Event => Some(schema::EVENTS),
+        IndexScope::Link => Some(schema::LINKS),
     }
 }
 
@@ -76,13 +105,14 @@ impl Projection {
 #[derive(Clone)]
 pub struct BlockReader {
     store: Arc<dyn ObjectStore>,
+    id: BlockId,
     path: Path,
     index_path: Path,
     metadata: ArrowReaderMetadata,
     range: TimeRange,
     bytes: u64,
-    /// Shared by clones, so that it is read once; [`None`] inside when it is missing or damaged.
-    index: Arc<OnceCell<Option<BlockIndex>>>,
+    /// Shared by clones, so that they are read once.
+    pub(super) tables: Arc<Tables>,
 }
 
 impl BlockReader {
@@ -106,20 +136,35 @@ impl BlockReader {
         }
         let size =
             store.head(&path).await.map_err(|error| BlockError::store("read block", &path, &error))?.size;
-        let mut file = BlockFile { store: Arc::clone(&store), path: path.clone() };
+        let mut file = ObjectFile { store: Arc::clone(&store), path: path.clone() };
         let footer = ParquetMetaDataReader::new()
-            .with_page_index_policy(PageIndexPolicy::Optional)
+            .with_column_index_policy(PageIndexPolicy::Skip)
+            .with_offset_index_policy(PageIndexPolicy::Optional)
             .with_prefetch_hint(Some(limits::FOOTER_PREFETCH))
             .load_and_finish(&mut file, size)
             .await
             .map_err(|error| unreadable(&path, &error))?;
         let metadata = ArrowReaderMetadata::try_new(Arc::new(footer), ArrowReaderOptions::new())
             .map_err(|error| unreadable(&path, &error))?;
-        let index = Arc::default();
-        Ok(Self { store, path, index_path, metadata, range: meta.range, bytes: meta.bytes, index })
+        let tables = Arc::default();
+        Ok(Self {
+            store,
+            id: meta.id,
+            path,
+            index_path,
+            metadata,
+            range: meta.range,
+            bytes: meta.bytes,
+            tables,
+        })
     }
 
-    /// The block's columns.
+    /// The block's name.
+    pub fn id(&self) -> BlockId {
+        self.id
+    }
+
+    /// The columns of the block's file.
     pub fn schema(&self) -> &Schema {
         self.metadata.schema()
     }
@@ -139,30 +184,18 @@ impl BlockReader {
         self.bytes
     }
 
+    /// Bytes in memory: the footer, and what of the index has been read.
+    pub fn memory(&self) -> u64 {
+        self.metadata.metadata().memory_size() as u64 + self.tables.memory()
+    }
+
     /// The block's index; [`None`] when it has none that can be read, which costs only speed. It is opened once and
     /// kept, up to [`limits::INDEX_PREFIX`] bytes of it, for as long as the reader or a clone of it lives.
     ///
     /// # Errors
     /// [`MemoryRefused`] when there is no memory to keep it in.
     pub async fn index(&self, budget: &Arc<MemoryBudget>) -> Result<Option<&BlockIndex>, MemoryRefused> {
-        let open = || async {
-            match BlockIndex::open(Arc::clone(&self.store), self.index_path.clone(), budget).await {
-                Ok(index) => Ok(Some(index)),
-                Err(error) if error.is_lasting() => {
-                    tracing::warn!(%error, "a block has no usable index");
-                    Ok(None)
-                }
-                Err(error) => Err(error),
-            }
-        };
-        match self.index.get_or_try_init(open).await {
-            Ok(index) => Ok(index.as_ref()),
-            Err(IndexError::NoMemory(refused)) => Err(refused),
-            Err(error) => {
-                tracing::warn!(%error, "a block is read without its index");
-                Ok(None)
-            }
-        }
+        self.tables.index(&self.store, &self.index_path, budget).await
     }
 
     /// Makes the block's index anew from its spans and stores it, for blocks that lost theirs. Needs
@@ -172,6 +205,9 @@ impl BlockReader {
     /// [`BlockError`] when the block cannot be read or the index not be written.
     pub async fn rebuild_index(&self) -> Result<(), BlockError> {
         let mut index = IndexBuilder::default();
+        if !self.written_without_duplicates() {
+            index.may_repeat();
+        }
         let mut batches = self.read(&Projection::everything(), None)?;
         while let Some(batch) = batches.try_next().await? {
             index.add(&batch)?;
@@ -189,22 +225,77 @@ impl BlockReader {
         projection: &Projection,
         traces: Option<TraceFilter>,
     ) -> Result<SpanStream, BlockError> {
-        let file = BlockFile { store: Arc::clone(&self.store), path: self.path.clone() };
-        let mut builder = ParquetRecordBatchStreamBuilder::new_with_metadata(file, self.metadata.clone());
-        let roots = ProjectionMask::roots(builder.parquet_schema(), projection.indices(self.schema()));
+        let mut builder = self.builder(projection);
         if let Some(traces) = traces {
             let at = self.schema().index_of(schema::TRACE_ID).map_err(|error| self.corrupt(&error))?;
             let mask = ProjectionMask::roots(builder.parquet_schema(), [at]);
             let predicate = ArrowPredicateFn::new(mask, move |batch| of_traces(&batch, &traces));
             builder = builder.with_row_filter(RowFilter::new(vec![Box::new(predicate)]));
         }
-        let stream = builder
-            .with_projection(roots)
-            .with_batch_size(limits::READ_BATCH_ROWS)
-            .build()
-            .map_err(|error| unreadable(&self.path, &error))?;
+        self.stream(builder.with_batch_size(limits::READ_BATCH_ROWS))
+    }
+
+    /// Streams the wanted columns of some rows: ascending ranges that do not overlap, each beginning with a trace.
+    ///
+    /// # Errors
+    /// As [`BlockReader::read`].
+    pub fn read_rows(
+        &self,
+        rows: &[Range<usize>],
+        projection: &Projection,
+    ) -> Result<SpanStream, BlockError> {
+        let groups = self.metadata.metadata().row_groups();
+        let (mut wanted, mut selected, mut selectable) = (Vec::new(), Vec::new(), 0);
+        let mut first = 0;
+        for (at, group) in groups.iter().enumerate() {
+            let count = usize::try_from(group.num_rows()).unwrap_or_default();
+            let group = first..first + count;
+            let inside = rows.iter().map(|rows| rows.start.max(group.start)..rows.end.min(group.end));
+            let before = selected.len();
+            selected.extend(
+                inside
+                    .filter(|rows| rows.start < rows.end)
+                    .map(|rows| selectable + rows.start - group.start..selectable + rows.end - group.start),
+            );
+            if selected.len() > before {
+                wanted.push(at);
+                selectable += count;
+            }
+            first = group.end;
+        }
+        let selection = RowSelection::from_consecutive_ranges(selected.into_iter(), selectable);
+        let builder = self.builder(projection).with_row_groups(wanted).with_row_selection(selection);
+        self.stream(builder.with_batch_size(limits::SELECTED_BATCH_ROWS))
+    }
+
+    /// Number of rows.
+    pub fn row_count(&self) -> usize {
+        usize::try_from(self.metadata.metadata().file_metadata().num_rows()).unwrap_or_default()
+    }
+
+    /// Whether whoever wrote the block left out spans that were there already.
+    pub(super) fn written_without_duplicates(&self) -> bool {
+        self.schema().column_with_name(schema::PARENT_OFFSET).is_some()
+    }
+
+    fn builder(&self, projection: &Projection) -> ParquetRecordBatchStreamBuilder<ObjectFile> {
+        let file = ObjectFile { store: Arc::clone(&self.store), path: self.path.clone() };
+        let builder = ParquetRecordBatchStreamBuilder::new_with_metadata(file, self.metadata.clone());
+        let roots = ProjectionMask::roots(builder.parquet_schema(), projection.indices(self.schema()));
+        builder.with_projection(roots)
+    }
+
+    fn stream(&self, builder: ParquetRecordBatchStreamBuilder<ObjectFile>) -> Result<SpanStream, BlockError> {
+        let stream = builder.build().map_err(|error| unreadable(&self.path, &error))?;
         let path = self.path.clone();
-        Ok(stream.map_err(move |error| unreadable(&path, &error)).boxed())
+        let mut parents = Parents::default();
+        let resolve = move |batch: Result<RecordBatch, ParquetError>| {
+            let batch = batch.map_err(|error| unreadable(&path, &error))?;
+            parents
+                .resolve(&batch)
+                .map_err(|error| BlockError::Corrupt { path: path.to_string(), reason: error.to_string() })
+        };
+        Ok(stream.map(resolve).boxed())
     }
 
     fn corrupt(&self, error: &ArrowError) -> BlockError {
@@ -235,12 +326,12 @@ fn unreadable(path: &Path, error: &ParquetError) -> BlockError {
 }
 
 /// The bytes of a block for the Parquet reader.
-struct BlockFile {
+struct ObjectFile {
     store: Arc<dyn ObjectStore>,
     path: Path,
 }
 
-impl AsyncFileReader for BlockFile {
+impl AsyncFileReader for ObjectFile {
     fn get_bytes(&mut self, range: Range<u64>) -> BoxFuture<'_, Result<Bytes, ParquetError>> {
         async move { self.store.get_range(&self.path, range).await.map_err(external) }.boxed()
     }

@@ -139,6 +139,14 @@ impl<'a> AttributeList<'a> {
         self.keys
     }
 
+    /// The keys that some row has.
+    pub fn used_keys(&self) -> impl Iterator<Item = &'a str> {
+        let mut used = vec![false; self.keys.len()];
+        (0..self.len()).flat_map(|row| self.entries(row)).for_each(|entry| used[self.key_code(entry)] = true);
+        let keys = self.keys;
+        (0..keys.len()).filter(move |code| used[*code]).map(|code| keys.value(code))
+    }
+
     /// Whether any row may have the key.
     pub fn may_have(&self, key: &str) -> bool {
         self.keys.iter().any(|candidate| candidate == Some(key))

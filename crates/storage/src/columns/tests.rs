@@ -176,8 +176,10 @@ fn sorted_batches_stay_sorted_and_whole_when_they_are_joined() {
         let mut columns = column_order(&batches);
         columns.retain(|_| random.chance(80));
         let target = Arc::new(vivace_model::schema::block_schema(&columns));
-        let conformed: Vec<_> =
-            batches.iter().map(|batch| conform(batch, &columns, &target).expect("a batch of spans")).collect();
+        let conformed: Vec<_> = batches
+            .iter()
+            .map(|batch| conform(batch, &columns, &target).expect("a batch of spans"))
+            .collect();
         let rows = row_order(&conformed).expect("keys");
         let joined = gather_batches(&conformed, &rows).expect("one layout");
         assert_eq!(decoded(&joined), in_block_order(all), "seed {seed}, some columns dropped");

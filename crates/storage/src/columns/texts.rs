@@ -1,10 +1,10 @@
 use std::hash::{BuildHasher, Hasher};
 use std::sync::Arc;
 
+use ahash::RandomState;
 use arrow::array::{ArrayRef, BinaryArray, DictionaryArray, Int32Array, StringArray};
 use arrow::buffer::{Buffer, NullBuffer, OffsetBuffer, ScalarBuffer};
 use arrow::datatypes::Int32Type;
-use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 
 /// Code of a row that has no text.

@@ -3,9 +3,12 @@ use std::collections::HashMap;
 use arrow::array::{Array, FixedSizeBinaryArray, RecordBatch};
 use vivace_model::schema::{self, AttributeColumn, AttributeScope, ValueType};
 
+use super::distinct::distinct_texts;
 use super::format::assemble;
 use super::intrinsics;
 use super::tags::{Field, IndexScope, encode};
+use super::traces::TracesBuilder;
+use super::zones::ZonesBuilder;
 use crate::columns::{
     AttributeList, AttributeValues, EventColumns, LinkColumns, TextColumn, ValueRef, column, list_column,
     text_column,
@@ -26,6 +29,8 @@ pub struct IndexBuilder {
     limit: usize,
     /// The keys alone are too many.
     overflown: bool,
+    traces: TracesBuilder,
+    zones: ZonesBuilder,
 }
 
 /// The distinct values of a key, by text, each with a bit per type it comes with; [`None`] when there are too many.
@@ -55,14 +60,39 @@ impl Default for IndexBuilder {
 
 impl IndexBuilder {
     pub(super) fn with_limit(limit: usize) -> Self {
-        Self { fields: Vec::new(), by_name: HashMap::new(), bytes: 0, limit, overflown: false }
+        Self {
+            fields: Vec::new(),
+            by_name: HashMap::new(),
+            bytes: 0,
+            limit,
+            overflown: false,
+            traces: TracesBuilder::default(),
+            zones: ZonesBuilder::default(),
+        }
     }
 
-    /// Adds spans, laid out as in the head or as in a block.
+    /// Adds spans in the order of a block's rows.
     ///
     /// # Errors
     /// [`ColumnError`] when the batch is not of the span schema.
     pub fn add(&mut self, batch: &RecordBatch) -> Result<(), ColumnError> {
+        let mut at = 0;
+        while at < batch.num_rows() {
+            let rows = self.zones.room().min(batch.num_rows() - at);
+            self.add_rows(&batch.slice(at, rows))?;
+            at += rows;
+        }
+        Ok(())
+    }
+
+    /// Notes that spans may be in the block twice.
+    pub fn may_repeat(&mut self) {
+        self.traces.may_repeat();
+    }
+
+    fn add_rows(&mut self, batch: &RecordBatch) -> Result<(), ColumnError> {
+        self.traces.add(batch)?;
+        self.zones.add(batch)?;
         for field in batch.schema().fields() {
             if let Some(own) = AttributeColumn::from_column_name(field.name()) {
                 self.add_column(batch, &own)?;
@@ -86,15 +116,18 @@ impl IndexBuilder {
     /// # Errors
     /// [`BlockError::Build`], a defect of ours.
     pub fn finish(mut self) -> Result<Vec<u8>, BlockError> {
+        let mut sections = std::mem::take(&mut self.traces).sections()?;
+        sections.push(std::mem::take(&mut self.zones).section()?);
         if self.overflown {
-            return assemble(Vec::new());
+            return assemble(sections);
         }
         let field = |((scope, key), at): ((IndexScope, Box<str>), usize)| {
             let values = self.fields.get_mut(at).and_then(|distinct| distinct.values.take());
             Field { scope, key, values: values.map(sorted) }
         };
         let fields = std::mem::take(&mut self.by_name).into_iter().map(field).collect();
-        assemble(vec![encode(fields)?])
+        sections.insert(0, encode(fields)?);
+        assemble(sections)
     }
 
     fn add_intrinsics(&mut self, batch: &RecordBatch) -> Result<(), ColumnError> {
@@ -105,7 +138,7 @@ impl IndexBuilder {
             (intrinsics::SCOPE_VERSION, text_column(batch, schema::SCOPE_VERSION)?),
         ];
         for (key, texts) in texts {
-            self.add_texts(key, texts.iter());
+            self.add_texts(key, distinct_texts(texts).map(Some));
         }
         let parents: &FixedSizeBinaryArray = column(batch, schema::PARENT_SPAN_ID)?;
         let roots: Vec<usize> = (0..batch.num_rows()).filter(|row| parents.is_null(*row)).collect();
@@ -140,6 +173,15 @@ impl IndexBuilder {
     }
 
     fn add_column(&mut self, batch: &RecordBatch, own: &AttributeColumn) -> Result<(), ColumnError> {
+        if own.value_type == ValueType::String {
+            let mut texts = distinct_texts(text_column(batch, &own.column_name())?).peekable();
+            if texts.peek().is_some()
+                && let Some(field) = self.field(own.scope.into(), &own.key)
+            {
+                texts.for_each(|text| self.add_value(field, ValueType::String as i8, text));
+            }
+            return Ok(());
+        }
         let values = AttributeValues::of_column(batch, own)?.0;
         let mut present = values.into_iter().flatten().peekable();
         if present.peek().is_none() {
@@ -194,7 +236,9 @@ impl IndexBuilder {
             let largest = self.fields.iter_mut().max_by_key(|distinct| distinct.memory());
             match largest.map_or(0, Distinct::give_up) {
                 0 => {
-                    *self = Self { overflown: true, ..Self::with_limit(self.limit) };
+                    (self.overflown, self.bytes) = (true, 0);
+                    self.fields.clear();
+                    self.by_name.clear();
                     return;
                 }
                 freed => self.bytes -= freed,

@@ -10,6 +10,8 @@ use vivace_base::{ErrorKind, Holder, MemoryBudget, Reservation};
 use super::IndexError;
 use super::format::{ChunkRef, FORMAT, Header, Section, read_header, unpack};
 use super::tags::{self, Entry, IndexScope};
+use super::traces::{self, TraceIds, TraceRuns};
+use super::zones::{self, ZoneColumn, ZoneColumns};
 use crate::columns::ValueRef;
 use crate::limits;
 
@@ -65,6 +67,69 @@ impl BlockIndex {
         let (pages, entries) = tags::decode(&root).ok_or_else(|| self.damaged("the tags are not tags"))?;
         let base = section.root.offset.saturating_add(section.root.length.into());
         Ok(Some(Tags { index: self, base, root, pages, entries, _reserved: reserved }))
+    }
+
+    /// Which traces the block has; [`None`] when the index does not say.
+    ///
+    /// # Errors
+    /// [`IndexError`] names the object and what is wrong.
+    pub async fn trace_ids(&self, budget: &Arc<MemoryBudget>) -> Result<Option<TraceIds>, IndexError> {
+        self.section(traces::IDS, traces::decode_ids, budget).await
+    }
+
+    /// Rows and times of the block's traces; [`None`] when the index does not say.
+    ///
+    /// # Errors
+    /// [`IndexError`] names the object and what is wrong.
+    pub async fn trace_runs(&self, budget: &Arc<MemoryBudget>) -> Result<Option<TraceRuns>, IndexError> {
+        self.section(traces::RUNS, traces::decode_runs, budget).await
+    }
+
+    /// Which columns have zones; [`None`] when the index does not say.
+    ///
+    /// # Errors
+    /// [`IndexError`] names the object and what is wrong.
+    pub(crate) async fn zone_columns(
+        &self,
+        budget: &Arc<MemoryBudget>,
+    ) -> Result<Option<ZoneColumns>, IndexError> {
+        self.section(zones::KIND, zones::decode_root, budget).await
+    }
+
+    /// The zones of a column; [`None`] when it has none.
+    ///
+    /// # Errors
+    /// [`IndexError`] names the object and what is wrong.
+    pub(crate) async fn zones(
+        &self,
+        columns: &ZoneColumns,
+        column: &str,
+        budget: &Arc<MemoryBudget>,
+    ) -> Result<Option<ZoneColumn>, IndexError> {
+        let section = self.sections.iter().find(|section| section.kind == zones::KIND);
+        let (Some(section), Some(reference)) = (section, columns.chunk(column)) else { return Ok(None) };
+        let base = section.root.offset.saturating_add(section.root.length.into());
+        let (chunk, _reserved) = self.chunk(reference, base, budget).await?;
+        zones::decode(&chunk).map(Some).ok_or_else(|| self.damaged("the zones of a column are none"))
+    }
+
+    /// Bytes in memory.
+    pub(crate) fn memory(&self) -> u64 {
+        self.prefix.len() as u64
+    }
+
+    /// A section that is one chunk.
+    async fn section<T>(
+        &self,
+        kind: u32,
+        decode: fn(&[u8]) -> Option<T>,
+        budget: &Arc<MemoryBudget>,
+    ) -> Result<Option<T>, IndexError> {
+        let Some(section) = self.sections.iter().find(|section| section.kind == kind) else {
+            return Ok(None);
+        };
+        let (root, _reserved) = self.chunk(&section.root, 0, budget).await?;
+        decode(&root).map(Some).ok_or_else(|| self.damaged("a section is not what it says"))
     }
 
     /// A chunk's content, whose reference counts from `base`, and the memory for it and what is decoded from it.

@@ -170,6 +170,13 @@ async fn no_damage_goes_unnoticed() {
                 count += values.iter().count();
             }
         }
+        count += index.trace_ids(&budget).await?.map_or(0, |ids| ids.len());
+        count += index.trace_runs(&budget).await?.map_or(0, |runs| runs.len());
+        if let Some(columns) = index.zone_columns(&budget).await? {
+            for name in columns.names() {
+                count += usize::from(index.zones(&columns, name, &budget).await?.is_some());
+            }
+        }
         Ok(count)
     };
     assert!(read_all(good.clone()).await.expect("whole") > 50);

@@ -1,0 +1,281 @@
+//! Results of searches that filters alone decide, straight from columns: no trace is assembled.
+
+use std::collections::{BTreeMap, HashSet};
+use std::ops::Range;
+
+use arrow::array::{FixedSizeBinaryArray, Int8Array, Int64Array, RecordBatch, UInt64Array};
+use arrow::buffer::BooleanBuffer;
+use futures::TryStreamExt;
+use vivace_base::Holder;
+use vivace_model::schema::{self, AttributeScope};
+use vivace_model::{SpanId, StatusCode, TraceId};
+use vivace_storage::Projection;
+use vivace_storage::columns::{AttributeValues, ValueRef, column, text_column};
+use vivace_traceql::Attribute;
+
+use crate::eval::{Operand, columnar, trace_level};
+use crate::look::{Looked, Looker, joined};
+use crate::plan::{PlanSpanset, PlanStage, SearchPlan};
+use crate::{MatchedSpan, QueryError, ServiceStats, SpanSet, TraceMatch};
+
+const SERVICE_NAME: &str = "service.name";
+/// Traces that together have at most so many rows are read whole; of larger ones only the rows that are shown.
+const READ_WHOLE: usize = 65_536;
+
+/// Whether a plan's results can be told from columns alone.
+pub(crate) fn suffice(plan: &SearchPlan) -> bool {
+    plan.exact && !plan.shown.iter().any(trace_level)
+}
+
+/// A trace that matches, and its spans that are shown.
+struct Hit {
+    entry: usize,
+    /// Rows in the piece.
+    shown: Vec<usize>,
+    matched: u32,
+}
+
+/// The results of the given traces, by their position in [`Looked::entries`], in that order. They meet the plan's
+/// condition.
+pub(crate) async fn results(
+    looker: &Looker,
+    plan: &SearchPlan,
+    looked: &Looked<'_>,
+    traces: &[usize],
+    spans_per_span_set: usize,
+) -> Result<Vec<TraceMatch>, QueryError> {
+    let [PlanStage::Spanset(spanset)] = plan.stages.as_slice() else { return Ok(Vec::new()) };
+    let hit = |at: &usize| {
+        let rows = looked.rows_of(*at);
+        let first = looked.runs.rows(looked.entries[*at]).start;
+        let (shown, matched) = choose(spanset, &looked.matches, &rows, spans_per_span_set.max(1));
+        let shown = shown.into_iter().map(|row| first + row - rows.start).collect();
+        Hit { entry: looked.entries[*at], shown, matched: u32::try_from(matched).unwrap_or(u32::MAX) }
+    };
+    let hits: Vec<Hit> = traces.iter().map(hit).collect();
+    let stats = service_stats(looker, looked, &hits).await?;
+    let rows = Rows::read(looker, looked, plan, &hits).await?;
+    let results =
+        hits.into_iter().zip(stats).filter_map(|(hit, stats)| result(looked, plan, &rows, hit, stats));
+    Ok(results.collect())
+}
+
+/// The first rows that a spanset selects in a trace's rows, in its order, and how many it selects: the left side's,
+/// then the right side's that were not there yet (`pipeline::Run::union`).
+fn choose(
+    spanset: &PlanSpanset,
+    matches: &[BooleanBuffer],
+    rows: &Range<usize>,
+    limit: usize,
+) -> (Vec<usize>, usize) {
+    let of_trace: Vec<BooleanBuffer> =
+        matches.iter().map(|bits| bits.slice(rows.start, rows.len())).collect();
+    let filters = contributing(spanset, &|filter| {
+        of_trace.get(filter).is_some_and(|bits: &BooleanBuffer| bits.set_indices().next().is_some())
+    });
+    let bits = || filters.iter().filter_map(|filter| of_trace.get(*filter));
+    let all = bits().cloned().reduce(|a, b| &a | &b).map_or(0, |bits| bits.count_set_bits());
+    let mut seen = HashSet::new();
+    let ordered = bits().flat_map(BooleanBuffer::set_indices).filter(|row| seen.insert(*row));
+    (ordered.take(limit).map(|row| rows.start + row).collect(), all)
+}
+
+/// The filters whose spans a spanset yields, in order; none when it yields nothing.
+fn contributing(spanset: &PlanSpanset, matched: &dyn Fn(usize) -> bool) -> Vec<usize> {
+    match spanset {
+        PlanSpanset::Filter(filter) if matched(*filter) => vec![*filter],
+        PlanSpanset::And(left, right) => {
+            let (mut left, right) = (contributing(left, matched), contributing(right, matched));
+            if left.is_empty() || right.is_empty() {
+                return Vec::new();
+            }
+            left.extend(right);
+            left
+        }
+        PlanSpanset::Or(left, right) => {
+            let mut left = contributing(left, matched);
+            left.extend(contributing(right, matched));
+            left
+        }
+        // Not part of a plan that filters alone decide.
+        PlanSpanset::Filter(_) | PlanSpanset::Pipeline(_) | PlanSpanset::Structural { .. } => Vec::new(),
+    }
+}
+
+type Stats = BTreeMap<String, ServiceStats>;
+
+async fn service_stats(looker: &Looker, looked: &Looked<'_>, hits: &[Hit]) -> Result<Vec<Stats>, QueryError> {
+    let mut projection = Projection { fixed: vec![schema::STATUS], ..Projection::default() };
+    projection.attribute(AttributeScope::Resource, SERVICE_NAME);
+    let mut order: Vec<usize> = (0..hits.len()).collect();
+    order.sort_by_key(|at| hits[*at].entry);
+    let runs = || order.iter().map(|at| looked.runs.rows(hits[*at].entry));
+    let mut owners = order.iter().zip(runs()).flat_map(|(at, rows)| std::iter::repeat_n(*at, rows.len()));
+    let mut stats: Vec<Stats> = vec![Stats::new(); hits.len()];
+    let ranges = joined(runs());
+    let mut batches = looker.source.read(looked.piece, Some(&ranges), &projection, &looker.budget).await?;
+    while let Some(batch) = batches.try_next().await? {
+        let _reserved = looker.budget.reserve(Holder::Query, batch.get_array_memory_size() as u64)?;
+        let services = AttributeValues::gather(&batch, AttributeScope::Resource, SERVICE_NAME)?.0;
+        let statuses: &Int8Array = column(&batch, schema::STATUS)?;
+        for (row, owner) in (0..batch.num_rows()).zip(&mut owners) {
+            let service = text(services[row]).unwrap_or_default();
+            let of_trace = &mut stats[owner];
+            if !of_trace.contains_key(service) {
+                of_trace.insert(service.to_owned(), ServiceStats::default());
+            }
+            let Some(stats) = of_trace.get_mut(service) else { continue };
+            stats.span_count += 1;
+            let is_error = StatusCode::from_otlp(statuses.value(row).into()) == StatusCode::Error;
+            stats.error_count += u32::from(is_error);
+        }
+    }
+    Ok(stats)
+}
+
+fn text(value: Option<ValueRef<'_>>) -> Option<&str> {
+    match value {
+        Some(ValueRef::String(text)) => Some(text),
+        _ => None,
+    }
+}
+
+/// Rows of a piece in the columns that results show.
+struct Rows {
+    batches: Vec<RecordBatch>,
+    /// The rows in the piece that the batches are, in order.
+    ranges: Vec<Range<usize>>,
+    _reserved: vivace_base::Reservation,
+}
+
+impl Rows {
+    async fn read(
+        looker: &Looker,
+        looked: &Looked<'_>,
+        plan: &SearchPlan,
+        hits: &[Hit],
+    ) -> Result<Self, QueryError> {
+        let mut projection = Projection::default();
+        projection.fixed.extend([
+            schema::TRACE_ID,
+            schema::SPAN_ID,
+            schema::NAME,
+            schema::START,
+            schema::DURATION,
+        ]);
+        projection.attribute(AttributeScope::Resource, SERVICE_NAME);
+        plan.shown.iter().for_each(|attribute| columnar::project_attribute(attribute, &mut projection));
+        let mut entries: Vec<usize> = hits.iter().map(|hit| hit.entry).collect();
+        entries.sort_unstable();
+        let whole = joined(entries.iter().map(|entry| looked.runs.rows(*entry)));
+        // Parents are found only in traces read from their beginning.
+        let needs_whole = projection.fixed.contains(&schema::PARENT_SPAN_ID);
+        let ranges = if needs_whole || whole.iter().map(Range::len).sum::<usize>() <= READ_WHOLE {
+            whole
+        } else {
+            let roots = hits.iter().filter_map(|hit| looked.runs.root(hit.entry));
+            let mut rows: Vec<usize> = hits.iter().flat_map(|hit| &hit.shown).copied().chain(roots).collect();
+            rows.sort_unstable();
+            rows.dedup();
+            joined(rows.into_iter().map(|row| row..row + 1))
+        };
+        let mut reserved = looker.budget.reserve(Holder::Query, 0)?;
+        let mut stream = looker.source.read(looked.piece, Some(&ranges), &projection, &looker.budget).await?;
+        let mut batches = Vec::new();
+        while let Some(batch) = stream.try_next().await? {
+            reserved.resize(reserved.bytes() + batch.get_array_memory_size() as u64)?;
+            batches.push(batch);
+        }
+        Ok(Self { batches, ranges, _reserved: reserved })
+    }
+
+    /// Where a row of the piece is; [`None`] when it was not read.
+    fn find(&self, row: usize) -> Option<(usize, usize)> {
+        let mut before = 0;
+        let range = self.ranges.iter().find(|range| {
+            let here = range.contains(&row);
+            before += if here { 0 } else { range.len() };
+            here
+        })?;
+        let mut at = before + row - range.start;
+        for (number, batch) in self.batches.iter().enumerate() {
+            if at < batch.num_rows() {
+                return Some((number, at));
+            }
+            at -= batch.num_rows();
+        }
+        None
+    }
+}
+
+fn result(
+    looked: &Looked<'_>,
+    plan: &SearchPlan,
+    rows: &Rows,
+    hit: Hit,
+    service_stats: Stats,
+) -> Option<TraceMatch> {
+    let root = looked.runs.root(hit.entry).and_then(|row| rows.find(row));
+    let shown: Vec<_> = hit.shown.iter().filter_map(|row| rows.find(*row)).collect();
+    let (first_batch, first) = *shown.first()?;
+    let trace_ids: &FixedSizeBinaryArray = column(&rows.batches[first_batch], schema::TRACE_ID).ok()?;
+    let range = looked.runs.range(hit.entry);
+    let of_root = |read: fn(&RecordBatch, usize) -> Option<String>| {
+        root.and_then(|(batch, row)| read(&rows.batches[batch], row))
+    };
+    Some(TraceMatch {
+        trace_id: TraceId(trace_ids.value(first).try_into().ok()?),
+        root_service_name: of_root(service_of),
+        root_trace_name: of_root(|batch, row| {
+            Some(text_column(batch, schema::NAME).ok()?.get(row).unwrap_or_default().to_owned())
+        }),
+        start: range.start,
+        duration: range.end - range.start,
+        span_sets: vec![SpanSet {
+            spans: shown.iter().filter_map(|(batch, row)| span(plan, &rows.batches[*batch], *row)).collect(),
+            matched: hit.matched,
+            attributes: Vec::new(),
+        }],
+        service_stats,
+    })
+}
+
+fn service_of(batch: &RecordBatch, row: usize) -> Option<String> {
+    let service = AttributeValues::gather(&batch.slice(row, 1), AttributeScope::Resource, SERVICE_NAME)
+        .ok()?
+        .0
+        .first()
+        .copied()
+        .flatten()
+        .map(|value| text(Some(value)).unwrap_or_default().to_owned());
+    Some(service.unwrap_or_default())
+}
+
+fn span(plan: &SearchPlan, batch: &RecordBatch, row: usize) -> Option<MatchedSpan> {
+    let here = batch.slice(row, 1);
+    let ids: &FixedSizeBinaryArray = column(&here, schema::SPAN_ID).ok()?;
+    let starts: &UInt64Array = column(&here, schema::START).ok()?;
+    let durations: &Int64Array = column(&here, schema::DURATION).ok()?;
+    let start = starts.value(0);
+    let mut attributes: Vec<(String, vivace_model::Value)> = Vec::new();
+    for attribute in &plan.shown {
+        let value = shown_value(attribute, &here);
+        let key = attribute.bare_name();
+        if let Some(value) = value
+            && !attributes.iter().any(|(other, _)| other == key)
+        {
+            attributes.push((key.to_owned(), value));
+        }
+    }
+    Some(MatchedSpan {
+        span_id: SpanId(ids.value(0).try_into().ok()?),
+        name: text_column(&here, schema::NAME).ok()?.get(0).unwrap_or_default().to_owned(),
+        start,
+        duration: columnar::end(start, durations.value(0)).saturating_sub(start),
+        attributes,
+    })
+}
+
+fn shown_value(attribute: &Attribute, row: &RecordBatch) -> Option<vivace_model::Value> {
+    columnar::values(attribute, row).ok()?.first().and_then(Operand::to_output)
+}

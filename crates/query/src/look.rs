@@ -1,0 +1,275 @@
+//! Looking at the traces of a unit: filters on columns first, then what is left, whole but only in the columns that
+//! matter.
+
+use std::cmp::Reverse;
+use std::collections::HashMap;
+use std::ops::Range;
+use std::sync::Arc;
+
+use arrow::array::BooleanBufferBuilder;
+use arrow::buffer::BooleanBuffer;
+use futures::TryStreamExt;
+use vivace_base::{Holder, MemoryBudget, Reservation};
+use vivace_model::{Span, Trace, TraceId};
+use vivace_storage::Projection;
+use vivace_storage::index::TraceRuns;
+
+use crate::QueryError;
+use crate::eval::{Filter, columnar, vector};
+use crate::fetch::{DECODED_FACTOR, decode};
+use crate::plan::Condition;
+use crate::prune::Pruning;
+use crate::source::Source;
+use crate::spread::Place;
+use crate::walk::{Wanted, alive};
+
+/// How many rows of traces are decoded at once, but for a single trace that has more.
+const DECODED_ROWS: usize = 4_096;
+
+/// What the tasks of one walk share.
+#[derive(Debug)]
+pub(crate) struct Looker {
+    pub(crate) source: Arc<Source>,
+    pub(crate) budget: Arc<MemoryBudget>,
+    pub(crate) wanted: Wanted,
+    /// What is read of traces that are assembled.
+    pub(crate) assembled: Projection,
+}
+
+/// Traces of one piece, and which of their rows the filters hold on.
+#[derive(Debug)]
+pub(crate) struct Looked<'a> {
+    pub(crate) piece: usize,
+    pub(crate) runs: &'a TraceRuns,
+    /// Those looked at, by their place in the piece's table, ascending.
+    pub(crate) entries: Vec<usize>,
+    /// Where each one's rows begin among the rows looked at; the number of those at the end.
+    pub(crate) offsets: Vec<usize>,
+    /// For each filter the rows it holds on, among those looked at.
+    pub(crate) matches: Vec<BooleanBuffer>,
+    /// Spans read.
+    pub(crate) spans: u64,
+}
+
+impl Looker {
+    /// Evaluates the filters on the traces of a unit.
+    pub(crate) async fn look(
+        &self,
+        piece: usize,
+        entries: Range<usize>,
+    ) -> Result<Option<Looked<'_>>, QueryError> {
+        let Some((runs, entries)) = self.alive(piece, entries).await? else { return Ok(None) };
+        let mut offsets = vec![0];
+        offsets.extend(entries.iter().scan(0, |sum, entry| {
+            *sum += runs.rows(*entry).len();
+            Some(*sum)
+        }));
+        let mut looked = Looked { piece, runs, entries, offsets, matches: Vec::new(), spans: 0 };
+        self.evaluate(&mut looked).await?;
+        Ok(Some(looked))
+    }
+
+    /// The rows of the traces of a unit that are worth looking at.
+    pub(crate) async fn rows(
+        &self,
+        piece: usize,
+        entries: Range<usize>,
+    ) -> Result<Option<Vec<Range<usize>>>, QueryError> {
+        let Some((runs, entries)) = self.alive(piece, entries).await? else { return Ok(None) };
+        Ok(Some(joined(entries.iter().map(|entry| runs.rows(*entry)))))
+    }
+
+    async fn alive(
+        &self,
+        at: usize,
+        entries: Range<usize>,
+    ) -> Result<Option<(&TraceRuns, Vec<usize>)>, QueryError> {
+        let Some(piece) = self.source.pieces().get(at) else { return Ok(None) };
+        let Some(runs) = self.source.undamaged(piece.runs(&self.budget).await)? else { return Ok(None) };
+        let filters = &self.wanted.filters;
+        let pruning = match piece.block() {
+            Some(reader) => Pruning::of_block(filters, reader, &self.budget).await?,
+            None => Pruning::none(filters.len()),
+        };
+        Ok(Some((runs, alive(&self.source, &self.wanted, runs, &pruning, (at, entries)))))
+    }
+
+    async fn evaluate(&self, looked: &mut Looked<'_>) -> Result<(), QueryError> {
+        let filters = &self.wanted.filters;
+        let rows = looked.offsets.last().copied().unwrap_or_default();
+        let open = |filter: &Filter| if filter.needs_trace() { Some(true) } else { filter.constant() };
+        let mut projection = Projection::default();
+        let mut matches: Vec<BooleanBufferBuilder> = Vec::with_capacity(filters.len());
+        for filter in filters {
+            let mut bits = BooleanBufferBuilder::new(rows);
+            match open(filter) {
+                Some(truth) => bits.append_n(rows, truth),
+                None => columnar::project(filter, &mut projection),
+            }
+            matches.push(bits);
+        }
+        let asked: Vec<usize> = (0..filters.len()).filter(|at| open(&filters[*at]).is_none()).collect();
+        if !asked.is_empty() && rows > 0 {
+            let ranges = looked.rows();
+            let mut batches =
+                self.source.read(looked.piece, Some(&ranges), &projection, &self.budget).await?;
+            while let Some(batch) = batches.try_next().await? {
+                let _reserved = self.budget.reserve(Holder::Query, batch.get_array_memory_size() as u64)?;
+                for at in &asked {
+                    matches[*at].append_buffer(&vector::holds(&filters[*at], &batch)?);
+                }
+                looked.spans += batch.num_rows() as u64;
+            }
+        }
+        // Rows that could not be read match nothing.
+        matches.iter_mut().for_each(|bits| bits.append_n(rows - bits.len().min(rows), false));
+        looked.matches = matches.into_iter().map(|mut bits| bits.finish()).collect();
+        Ok(())
+    }
+
+    /// Assembles traces of one piece out of the columns that matter, in the order given, and gives them to `each`, which
+    /// says whether it wants more. Rows are decoded a few thousand at a time.
+    pub(crate) async fn assemble(
+        &self,
+        looked: &Looked<'_>,
+        entries: &[usize],
+        mut each: impl FnMut(Trace) -> Result<bool, QueryError>,
+    ) -> Result<(), QueryError> {
+        let mut rest = entries;
+        while !rest.is_empty() {
+            let mut rows = 0;
+            let fits = |entry: &&usize| {
+                let before = rows;
+                rows += looked.runs.rows(**entry).len();
+                before == 0 || rows <= DECODED_ROWS
+            };
+            let (portion, others) = rest.split_at(rest.iter().take_while(fits).count());
+            rest = others;
+            let place = |entry: &usize| vec![Place { piece: looked.piece, entry: *entry }];
+            let places: Vec<_> = portion.iter().map(place).collect();
+            if !self.assemble_places(&places, &mut each).await? {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    /// Assembles traces, each given by its places, in the order given; false once `each` wants no more. Traces that
+    /// share a hash share places.
+    pub(crate) async fn assemble_places(
+        &self,
+        traces: &[Vec<Place>],
+        each: &mut impl FnMut(Trace) -> Result<bool, QueryError>,
+    ) -> Result<bool, QueryError> {
+        let (mut spans, _reserved) = read_places(&self.source, &self.budget, traces, &self.assembled).await?;
+        for at in 0..traces.len() {
+            let mut ids: Vec<TraceId> = Vec::new();
+            for span in spans.get(&at).into_iter().flatten() {
+                if !ids.contains(&span.trace_id) {
+                    ids.push(span.trace_id);
+                }
+            }
+            let mut of_places = spans.remove(&at).unwrap_or_default();
+            for id in ids {
+                let (this, others) = of_places.into_iter().partition(|span| span.trace_id == id);
+                of_places = others;
+                let Some(trace) = Trace::assemble(this) else { continue };
+                if !each(trace)? {
+                    return Ok(false);
+                }
+            }
+        }
+        Ok(true)
+    }
+}
+
+impl Looked<'_> {
+    /// The rows looked at, as ranges that do not touch.
+    fn rows(&self) -> Vec<Range<usize>> {
+        joined(self.entries.iter().map(|entry| self.runs.rows(*entry)))
+    }
+
+    /// Those that meet the condition, by their position in [`Looked::entries`], the newest first; those that start
+    /// together by id, as they stand.
+    pub(crate) fn candidates(&self, condition: &Condition) -> impl Iterator<Item = usize> {
+        let matched: Vec<Vec<u32>> = self.matches.iter().map(|bits| self.count(bits)).collect();
+        let meets = move |at: &usize| meets(condition, &|filter| matched.get(filter).map_or(0, |n| n[*at]));
+        let mut found: Vec<usize> = (0..self.entries.len()).filter(meets).collect();
+        found.sort_by_key(|at| Reverse(self.runs.range(self.entries[*at]).start));
+        found.into_iter()
+    }
+
+    /// The rows of one trace among those looked at.
+    pub(crate) fn rows_of(&self, at: usize) -> Range<usize> {
+        self.offsets[at]..self.offsets[at + 1]
+    }
+
+    fn count(&self, bits: &BooleanBuffer) -> Vec<u32> {
+        let mut counts = vec![0; self.entries.len()];
+        let mut at = 0;
+        for row in bits.set_indices() {
+            while self.offsets[at + 1] <= row {
+                at += 1;
+            }
+            counts[at] += 1;
+        }
+        counts
+    }
+}
+
+/// Ranges in ascending order, neighbours joined.
+pub(crate) fn joined(rows: impl Iterator<Item = Range<usize>>) -> Vec<Range<usize>> {
+    let mut ranges: Vec<Range<usize>> = Vec::new();
+    for rows in rows {
+        match ranges.last_mut() {
+            Some(last) if last.end == rows.start => last.end = rows.end,
+            _ => ranges.push(rows),
+        }
+    }
+    ranges
+}
+
+/// Whether a trace in which the filters matched so often meets the condition.
+fn meets(condition: &Condition, matched: &dyn Fn(usize) -> u32) -> bool {
+    match condition {
+        Condition::Any => true,
+        Condition::Matched(filter) => matched(*filter) > 0,
+        Condition::MatchedOften { filter, at_least } => i64::from(matched(*filter)) >= *at_least,
+        Condition::And(left, right) => meets(left, matched) && meets(right, matched),
+        Condition::Or(left, right) => meets(left, matched) || meets(right, matched),
+    }
+}
+
+/// Reads the wanted columns of all spans at these places, by the position of the places.
+async fn read_places(
+    source: &Arc<Source>,
+    budget: &Arc<MemoryBudget>,
+    traces: &[Vec<Place>],
+    projection: &Projection,
+) -> Result<(HashMap<usize, Vec<Span>>, Reservation), QueryError> {
+    let mut by_piece: HashMap<usize, Vec<(usize, usize)>> = HashMap::new();
+    for (at, places) in traces.iter().enumerate() {
+        for place in places {
+            by_piece.entry(place.piece).or_default().push((place.entry, at));
+        }
+    }
+    let mut spans: HashMap<usize, Vec<Span>> = HashMap::with_capacity(traces.len());
+    let mut reserved = budget.reserve(Holder::Query, 0)?;
+    for (piece, mut entries) in by_piece {
+        let runs = source.pieces()[piece].runs(budget).await;
+        let Some(runs) = source.undamaged(runs)? else { continue };
+        entries.sort_unstable();
+        let rows = joined(entries.iter().map(|(entry, _)| runs.rows(*entry)));
+        let mut batches = source.read(piece, Some(&rows), projection, budget).await?;
+        let mut owners =
+            entries.iter().flat_map(|(entry, at)| std::iter::repeat_n(*at, runs.rows(*entry).len()));
+        while let Some(batch) = batches.try_next().await? {
+            let needed = batch.get_array_memory_size() as u64 * DECODED_FACTOR;
+            reserved.resize(reserved.bytes() + needed)?;
+            for (span, owner) in decode(&batch)?.into_iter().zip(&mut owners) {
+                spans.entry(owner).or_default().push(span);
+            }
+        }
+    }
+    Ok((spans, reserved))
+}

@@ -1,0 +1,173 @@
+//! Which traces have spans in several pieces, so that they must be assembled from all of them.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rustc_hash::{FxHashMap, FxHashSet};
+use vivace_base::{BlockId, MemoryBudget};
+use vivace_model::Tenants;
+use vivace_storage::index::{TraceHash, TraceIds};
+
+use crate::QueryError;
+use crate::source::{Damage, Piece};
+
+/// What is remembered of so many sets of tenants.
+const REMEMBERED: usize = 64;
+
+/// Traces that are in several pieces by the hash of their id, and where.
+#[derive(Debug, Default, Clone)]
+pub(crate) struct Spread {
+    places: Arc<FxHashMap<TraceHash, Vec<Place>>>,
+    /// By piece, the places in it.
+    by_piece: Arc<Vec<FxHashSet<usize>>>,
+}
+
+/// A trace's place: piece and entry in its table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Place {
+    pub(crate) piece: usize,
+    pub(crate) entry: usize,
+}
+
+impl Spread {
+    /// Every such trace's places. Different traces may share a hash.
+    pub(crate) fn traces(&self) -> impl Iterator<Item = &[Place]> {
+        self.places.values().map(Vec::as_slice)
+    }
+
+    /// Whether the trace at this place has spans elsewhere.
+    pub(crate) fn contains(&self, place: Place) -> bool {
+        self.by_piece.get(place.piece).is_some_and(|entries| entries.contains(&place.entry))
+    }
+}
+
+/// What tells pieces apart for as long as the process lives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+enum PieceKey {
+    Block(BlockId),
+    Live(u64),
+}
+
+/// Remembers which traces are spread, since most pieces are the same from one query to the next.
+#[derive(Debug, Default)]
+pub(crate) struct SpreadCache(Mutex<HashMap<Tenants, Known>>);
+
+#[derive(Debug, Clone, Default)]
+struct Known {
+    pieces: Vec<PieceKey>,
+    places: Arc<FxHashMap<TraceHash, Vec<(PieceKey, usize)>>>,
+    resolved: Spread,
+}
+
+impl SpreadCache {
+    /// Which traces of these pieces are spread. Only pieces that were not there before are looked at.
+    pub(crate) async fn find(
+        &self,
+        tenants: &Tenants,
+        pieces: &[Piece],
+        damage: &Damage,
+        budget: &Arc<MemoryBudget>,
+    ) -> Result<Spread, QueryError> {
+        let keys: Vec<PieceKey> = pieces.iter().map(key).collect();
+        let known = self.lock().get(tenants).cloned().unwrap_or_default();
+        if known.pieces == keys {
+            return Ok(known.resolved);
+        }
+        let places = Arc::new(update(&known, &keys, pieces, damage, budget).await?);
+        let resolved = resolve(&places, &keys);
+        let mut cache = self.lock();
+        if cache.len() >= REMEMBERED && !cache.contains_key(tenants) {
+            cache.clear();
+        }
+        cache.insert(tenants.clone(), Known { pieces: keys, places, resolved: resolved.clone() });
+        Ok(resolved)
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<Tenants, Known>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn key(piece: &Piece) -> PieceKey {
+    match piece {
+        Piece::Block(reader) => PieceKey::Block(reader.id()),
+        Piece::Live(spans) => PieceKey::Live(spans.number()),
+    }
+}
+
+/// The places of spread traces: those known whose pieces are still there, and those of new pieces.
+async fn update(
+    known: &Known,
+    keys: &[PieceKey],
+    pieces: &[Piece],
+    damage: &Damage,
+    budget: &Arc<MemoryBudget>,
+) -> Result<FxHashMap<TraceHash, Vec<(PieceKey, usize)>>, QueryError> {
+    let there: FxHashSet<PieceKey> = keys.iter().copied().collect();
+    let before: FxHashSet<PieceKey> = known.pieces.iter().copied().collect();
+    let mut places = FxHashMap::default();
+    for (hash, at) in known.places.iter() {
+        let at: Vec<_> = at.iter().filter(|(key, _)| there.contains(key)).copied().collect();
+        // Alone again: unless a new piece has it too, it is not spread any more.
+        if at.len() > 1 {
+            places.insert(*hash, at);
+        }
+    }
+    let mut ids = Vec::with_capacity(pieces.len());
+    for piece in pieces {
+        ids.push(match piece.ids(budget).await {
+            Ok(ids) => Some(ids),
+            Err(error) if damage.note(&error) => None,
+            Err(error) => return Err(error.into()),
+        });
+    }
+    let tables = || keys.iter().zip(&ids).filter_map(|(key, ids)| Some((*key, (*ids)?)));
+    for (new, new_ids) in tables().filter(|(key, _)| !before.contains(key)) {
+        for (other, other_ids) in tables().filter(|(key, _)| *key != new) {
+            for hash in common(new_ids, other_ids) {
+                let at: &mut Vec<(PieceKey, usize)> = places.entry(hash).or_default();
+                let here = new_ids.find(hash).map(|entry| (new, entry));
+                let there = other_ids.find(hash).map(|entry| (other, entry));
+                for place in here.chain(there) {
+                    if !at.contains(&place) {
+                        at.push(place);
+                    }
+                }
+            }
+        }
+    }
+    Ok(places)
+}
+
+/// The hashes that both have; they come sorted.
+fn common(left: &TraceIds, right: &TraceIds) -> Vec<TraceHash> {
+    let mut right = right.iter().map(|(hash, _)| hash).peekable();
+    let mut found = Vec::new();
+    for (hash, _) in left.iter() {
+        while right.next_if(|other| *other < hash).is_some() {}
+        if right.peek() == Some(&hash) {
+            found.push(hash);
+        }
+    }
+    found
+}
+
+fn resolve(places: &FxHashMap<TraceHash, Vec<(PieceKey, usize)>>, keys: &[PieceKey]) -> Spread {
+    let numbers: FxHashMap<PieceKey, usize> = keys.iter().enumerate().map(|(at, key)| (*key, at)).collect();
+    let mut by_piece = vec![FxHashSet::default(); keys.len()];
+    let mut resolved = FxHashMap::default();
+    for (hash, at) in places {
+        let at: Vec<Place> = at
+            .iter()
+            .filter_map(|(key, entry)| Some(Place { piece: *numbers.get(key)?, entry: *entry }))
+            .collect();
+        at.iter().for_each(|place| {
+            by_piece[place.piece].insert(place.entry);
+        });
+        resolved.insert(*hash, at);
+    }
+    Spread { places: Arc::new(resolved), by_piece: Arc::new(by_piece) }
+}
+
+#[cfg(test)]
+mod tests;
