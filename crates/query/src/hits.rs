@@ -113,7 +113,7 @@ async fn service_stats(looker: &Looker, looked: &Looked<'_>, hits: &[Hit]) -> Re
     let mut owners = order.iter().zip(runs()).flat_map(|(at, rows)| std::iter::repeat_n(*at, rows.len()));
     let mut stats: Vec<Stats> = vec![Stats::new(); hits.len()];
     let ranges = joined(runs());
-    let mut batches = looker.source.read(looked.piece, Some(&ranges), &projection)?;
+    let mut batches = looker.source.read(looked.piece, Some(&ranges), &projection, &looker.budget).await?;
     while let Some(batch) = batches.try_next().await? {
         let _reserved = looker.budget.reserve(Holder::Query, batch.get_array_memory_size() as u64)?;
         let services = AttributeValues::gather(&batch, AttributeScope::Resource, SERVICE_NAME)?.0;
@@ -180,7 +180,7 @@ impl Rows {
             joined(rows.into_iter().map(|row| row..row + 1))
         };
         let mut reserved = looker.budget.reserve(Holder::Query, 0)?;
-        let mut stream = looker.source.read(looked.piece, Some(&ranges), &projection)?;
+        let mut stream = looker.source.read(looked.piece, Some(&ranges), &projection, &looker.budget).await?;
         let mut batches = Vec::new();
         while let Some(batch) = stream.try_next().await? {
             reserved.resize(reserved.bytes() + batch.get_array_memory_size() as u64)?;

@@ -111,7 +111,8 @@ impl Looker {
         let asked: Vec<usize> = (0..filters.len()).filter(|at| open(&filters[*at]).is_none()).collect();
         if !asked.is_empty() && rows > 0 {
             let ranges = looked.rows();
-            let mut batches = self.source.read(looked.piece, Some(&ranges), &projection)?;
+            let mut batches =
+                self.source.read(looked.piece, Some(&ranges), &projection, &self.budget).await?;
             while let Some(batch) = batches.try_next().await? {
                 let _reserved = self.budget.reserve(Holder::Query, batch.get_array_memory_size() as u64)?;
                 for at in &asked {
@@ -259,7 +260,7 @@ async fn read_places(
         let Some(runs) = source.undamaged(runs)? else { continue };
         entries.sort_unstable();
         let rows = joined(entries.iter().map(|(entry, _)| runs.rows(*entry)));
-        let mut batches = source.read(piece, Some(&rows), projection)?;
+        let mut batches = source.read(piece, Some(&rows), projection, budget).await?;
         let mut owners =
             entries.iter().flat_map(|(entry, at)| std::iter::repeat_n(*at, runs.rows(*entry).len()));
         while let Some(batch) = batches.try_next().await? {

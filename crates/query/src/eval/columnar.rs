@@ -2,6 +2,7 @@
 
 use arrow::array::{Array, FixedSizeBinaryArray, Int8Array, Int64Array, RecordBatch, UInt64Array};
 use arrow::buffer::BooleanBuffer;
+use rustc_hash::FxHashMap;
 use vivace_model::schema::{self, AttributeScope};
 use vivace_model::{SpanKind, StatusCode, TraceId};
 use vivace_storage::columns::{
@@ -13,7 +14,7 @@ use vivace_traceql::{Attribute, Intrinsic, Scope};
 
 use super::filter::{Node, evaluate, of_events, of_links, unscoped};
 use super::rows::{MAX_BINDINGS, hex};
-use super::{Filter, Operand, Operands, trace_level};
+use super::{Filter, Operand, Operands, trace_level, vector};
 
 /// Adds the columns a filter reads.
 pub(crate) fn project(filter: &Filter, projection: &mut Projection) {
@@ -84,6 +85,62 @@ pub(crate) fn values<'a>(
 ) -> Result<Vec<Operand<'a>>, ColumnError> {
     let columns = Columns::new(std::slice::from_ref(attribute), |_| true, batch)?;
     Ok((0..batch.num_rows()).map(|row| columns.first_value(row)).collect())
+}
+
+/// Values of a batch's rows by number; several numbers may have the same value.
+#[derive(Debug)]
+pub(crate) struct Coded<'a> {
+    pub(crate) codes: Vec<u32>,
+    pub(crate) values: Vec<Operand<'a>>,
+}
+
+/// Per row the value of the first of the attributes that has one.
+pub(crate) fn coded<'a>(attributes: &[Attribute], batch: &'a RecordBatch) -> Result<Coded<'a>, ColumnError> {
+    if let [attribute] = attributes
+        && let Some(coded) = vector::coded(attribute, batch)?
+    {
+        return Ok(coded);
+    }
+    let mut operands = vec![Operand::Nil; batch.num_rows()];
+    for attribute in attributes {
+        for (operand, found) in operands.iter_mut().zip(values(attribute, batch)?) {
+            if operand.is_nil() {
+                *operand = found;
+            }
+        }
+    }
+    let (mut by_key, mut distinct) = (FxHashMap::default(), Vec::new());
+    let mut key = Vec::new();
+    let mut code = |operand: Operand<'a>| {
+        key.clear();
+        operand.encode(&mut key);
+        if let Some(known) = by_key.get(&key) {
+            return *known;
+        }
+        let code = distinct.len() as u32;
+        by_key.insert(key.clone(), code);
+        distinct.push(operand);
+        code
+    };
+    let codes = operands.into_iter().map(&mut code).collect();
+    Ok(Coded { codes, values: distinct })
+}
+
+/// Per row the number that an attribute is; [`None`] where it is none.
+pub(crate) fn numbers(attribute: &Attribute, batch: &RecordBatch) -> Result<Vec<Option<f64>>, ColumnError> {
+    let number = |operand: Operand<'_>| match operand {
+        Operand::Int(number) | Operand::Duration(number) => Some(number as f64),
+        Operand::Float(number) if !number.is_nan() => Some(number),
+        _ => None,
+    };
+    if *attribute == Attribute::Intrinsic(Intrinsic::Duration) {
+        let starts: &UInt64Array = column(batch, schema::START)?;
+        let durations: &Int64Array = column(batch, schema::DURATION)?;
+        let each = starts.values().iter().zip(durations.values());
+        let nanos = each.map(|(start, nanos)| Operand::nanos(end(*start, *nanos).saturating_sub(*start)));
+        return Ok(nanos.map(number).collect());
+    }
+    Ok(values(attribute, batch)?.into_iter().map(number).collect())
 }
 
 /// Calls `visit` with every value an attribute has on these rows: one of each event and link where several have it.

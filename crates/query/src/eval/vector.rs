@@ -8,7 +8,7 @@ use vivace_storage::ColumnError;
 use vivace_storage::columns::{TextColumn, column, list_column, text_column};
 use vivace_traceql::{Attribute, BinaryOp, Intrinsic, Scope};
 
-use super::columnar::{end, rows_hold};
+use super::columnar::{Coded, end, rows_hold};
 use super::filter::{Node, evaluate, of_events, of_links, unscoped};
 use super::{Filter, Operand, Operands};
 
@@ -18,6 +18,30 @@ pub(crate) fn holds(filter: &Filter, batch: &RecordBatch) -> Result<BooleanBuffe
         return Ok(BooleanBuffer::new_set(batch.num_rows()));
     }
     Part { filter, batch }.holds(filter.root())
+}
+
+/// Per row a number for the value of an attribute, if its values stand in one column and are few.
+pub(super) fn coded<'a>(
+    attribute: &Attribute,
+    batch: &'a RecordBatch,
+) -> Result<Option<Coded<'a>>, ColumnError> {
+    let rows = batch.num_rows();
+    Ok(match Values::find(attribute, batch)? {
+        Some(Values::Absent) => Some(Coded { codes: vec![0; rows], values: vec![Operand::Nil] }),
+        Some(Values::Texts(TextColumn::Coded { codes, texts }, null)) => {
+            let null = null.map_or(Operand::Nil, Operand::text);
+            let of_null = texts.len() as u32;
+            let code = |code: Option<i32>| code.map_or(of_null, i32::cast_unsigned);
+            let values = texts.iter().map(|text| Operand::text(text.unwrap_or_default()));
+            Some(Coded { codes: codes.iter().map(code).collect(), values: values.chain([null]).collect() })
+        }
+        Some(Values::Codes(codes, operand)) => {
+            let values = (0..=u8::MAX).map(|code| operand(code.cast_signed().into())).collect();
+            let code = |code: &i8| u32::from(code.cast_unsigned());
+            Some(Coded { codes: codes.values().iter().map(code).collect(), values })
+        }
+        _ => None,
+    })
 }
 
 struct Part<'a> {

@@ -17,6 +17,7 @@ use super::exemplars::Candidate;
 use super::plan::MetricsPlan;
 use super::sampling::weight;
 use super::table::{Observation, Table};
+use super::tally;
 use crate::QueryError;
 use crate::eval::{Operand, columnar, vector};
 use crate::plan::Local;
@@ -30,7 +31,7 @@ pub(super) async fn measure(
 ) -> Result<u64, QueryError> {
     let looker = &job.looker;
     let Some(rows) = looker.rows(piece, entries).await? else { return Ok(0) };
-    let mut batches = looker.source.read(piece, Some(&rows), &projection(&job.plan))?;
+    let mut batches = looker.source.read(piece, Some(&rows), &projection(&job.plan), &looker.budget).await?;
     let mut spans = 0;
     while let Some(batch) = batches.try_next().await? {
         let _reserved = looker.budget.reserve(Holder::Query, batch.get_array_memory_size() as u64)?;
@@ -42,13 +43,10 @@ pub(super) async fn measure(
 
 fn projection(plan: &MetricsPlan) -> Projection {
     let mut projection = Projection::default();
-    projection.fixed.extend([
-        schema::TRACE_ID,
-        schema::SPAN_ID,
-        schema::KIND,
-        schema::START,
-        schema::DURATION,
-    ]);
+    projection.fixed.push(schema::START);
+    if !tally::suffices(plan) {
+        projection.fixed.extend([schema::TRACE_ID, schema::SPAN_ID, schema::KIND]);
+    }
     if plan.extrapolate {
         projection.fixed.push(schema::TRACE_STATE);
     }
@@ -60,12 +58,15 @@ fn projection(plan: &MetricsPlan) -> Projection {
 }
 
 fn measure_batch(plan: &MetricsPlan, batch: &RecordBatch, table: &mut Table) -> Result<(), QueryError> {
+    let selected = selected(plan, batch)?;
+    if tally::suffices(plan) && tally::tally(plan, batch, &selected, table)? {
+        return Ok(());
+    }
     let traces: &FixedSizeBinaryArray = column(batch, schema::TRACE_ID)?;
     let spans: &FixedSizeBinaryArray = column(batch, schema::SPAN_ID)?;
     let kinds: &Int8Array = column(batch, schema::KIND)?;
     let starts: &UInt64Array = column(batch, schema::START)?;
     let states = plan.extrapolate.then(|| text_column(batch, schema::TRACE_STATE)).transpose()?;
-    let selected = selected(plan, batch)?;
     let groups: Vec<Vec<Operand<'_>>> =
         plan.by.iter().map(|grouping| group_values(&grouping.sources, batch)).collect::<Result<_, _>>()?;
     let measured = plan.function.measured();

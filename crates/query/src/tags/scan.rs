@@ -60,7 +60,10 @@ impl<'a> Scan<'a> {
             }
             let batches = match &mut batches {
                 Some(batches) => batches,
-                None => batches.insert(self.context.source.read(at, None, &self.projection)?),
+                None => {
+                    let (source, budget) = (&self.context.source, self.context.budget);
+                    batches.insert(source.read(at, None, &self.projection, budget).await?)
+                }
             };
             let Some(batch) = batches.try_next().await? else { break };
             let memory = batch.get_array_memory_size() as u64;
