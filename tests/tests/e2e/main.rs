@@ -1,6 +1,7 @@
 //! The program from outside.
 
 mod bad_input;
+mod bench;
 mod crash;
 mod graceful;
 mod grafana;
