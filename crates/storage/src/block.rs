@@ -11,6 +11,7 @@ mod tables;
 mod write;
 
 pub use layout::choose_columns;
+pub(crate) use layout::{RowKeys, count_attributes, row_order};
 pub use read::{BlockReader, Projection, SpanStream, TraceFilter};
 pub use sorted::SortedSpans;
 pub use tables::Kept;
@@ -75,7 +76,11 @@ impl BlockError {
         }
     }
 
-    fn store(operation: &'static str, path: &object_store::path::Path, error: &object_store::Error) -> Self {
+    pub(crate) fn store(
+        operation: &'static str,
+        path: &object_store::path::Path,
+        error: &object_store::Error,
+    ) -> Self {
         let kind = match error {
             object_store::Error::NotFound { .. } => ErrorKind::Corrupt,
             _ => ErrorKind::Unavailable,
