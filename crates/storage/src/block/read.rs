@@ -282,6 +282,17 @@ impl BlockReader {
         own.map(|(leaf, column)| (column, present(leaf))).collect()
     }
 
+    /// About how many bytes of memory all rows would take: what the pages hold, and for each value of each column where
+    /// it is.
+    pub(crate) fn decoded_bytes(&self) -> u64 {
+        const WHERE: u64 = 8;
+        let metadata = self.metadata.metadata();
+        let pages =
+            metadata.row_groups().iter().map(|group| u64::try_from(group.total_byte_size()).unwrap_or(0));
+        let leaves = metadata.file_metadata().schema_descr().num_columns() as u64;
+        pages.sum::<u64>().saturating_add((self.row_count() as u64).saturating_mul(leaves * WHERE))
+    }
+
     /// Whether whoever wrote the block left out spans that were there already.
     pub(super) fn written_without_duplicates(&self) -> bool {
         self.schema().column_with_name(schema::PARENT_OFFSET).is_some()

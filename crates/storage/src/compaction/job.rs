@@ -49,13 +49,13 @@ pub(super) async fn run(
     job: &Job,
     id: BlockId,
 ) -> Result<Done, CompactionError> {
-    let mut memory = JobMemory::reserve(&context.budget, &job.inputs)?;
+    let mut memory = JobMemory::for_footers(&context.budget, job.inputs.len())?;
     let mut inputs = Vec::with_capacity(job.inputs.len());
     for meta in &job.inputs {
         let opened = BlockReader::open(Arc::clone(&context.store), tenant, meta).await;
         inputs.push(opened.map_err(CompactionError::input(meta.id))?);
     }
-    memory.add_footers(&inputs)?;
+    memory.for_rows(&job.inputs, &inputs)?;
     let mut pace = Pace::new(context, Arc::clone(stopping));
     let (runs, densities) = scan(&inputs, &job.inputs, &mut pace).await?;
     let writer = BlockWriter::new(densities.choose())?;

@@ -6,7 +6,8 @@ use object_store::{ObjectStore, ObjectStoreExt};
 use vivace_base::Holder;
 use vivace_model::{Attribute, Span, Trace, TraceId};
 use vivace_testkit::{
-    BASE_TIME, Fault, FaultingStore, ManualClock, Operation, SeededRandomness, TraceGenerator, seeds,
+    BASE_TIME, Fault, FaultingStore, ManualClock, Operation, SeededRandomness, SpanBuilder, TraceGenerator,
+    seeds,
 };
 
 use super::*;

@@ -134,6 +134,8 @@ fn any_block() -> impl Strategy<Value = (u64, u64, u64, u32, u32)> {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(100))]
+
     /// Blocks come while the jobs are done. Nothing is lost, nothing grows too large, no span is written more than
     /// twice, and it ends.
     #[test]
@@ -152,12 +154,12 @@ proptest! {
         let mut arriving = all.into_iter().peekable();
         let mut quiet = false;
         while !quiet {
-            now += 5 * MINUTE;
+            now += 30 * MINUTE;
             while let Some(block) = arriving.next_if(|block| block.stored <= now) {
                 rows += block.rows;
                 blocks.push(block);
             }
-            quiet = arriving.peek().is_none() && now > 10 * 24 * HOUR;
+            quiet = arriving.peek().is_none() && now > 24 * HOUR;
             loop {
                 let planned = plan(&blocks, now, WINDOW, &options);
                 let mut seen = BTreeSet::new();

@@ -123,25 +123,36 @@ async fn blocks_with_different_columns_are_merged() {
     }
 }
 
+/// What merging the blocks reserves.
+async fn needed(world: &World, inputs: &[BlockMeta]) -> u64 {
+    let mut readers = Vec::new();
+    for meta in inputs {
+        let store = Arc::clone(&world.store) as Arc<dyn ObjectStore>;
+        readers.push(BlockReader::open(store, &TenantId::single(), meta).await.expect("opens"));
+    }
+    let mut memory = memory::JobMemory::for_footers(&world.budget, inputs.len()).expect("fits");
+    memory.for_rows(inputs, &readers).expect("fits");
+    world.budget.reserved_by(Holder::Compaction).bytes()
+}
+
 #[tokio::test]
 async fn memory_does_not_grow_with_the_blocks() {
-    let mut peaks = Vec::new();
-    for traces in [300, 2400] {
+    let mut needs = Vec::new();
+    for traces in [600, 2400] {
         let world = World::new(11).await;
-        let pieces = pieces(11, 3, traces, 50);
-        for piece in &pieces {
-            world.add(piece).await;
+        let mut metas = Vec::new();
+        for piece in 0..3 {
+            let span = |number: u64| {
+                let name = format!("span {}", number % 50);
+                let trace = u128::from(number / 25 + 1);
+                SpanBuilder::new(&name).trace(trace).id(3 * number + piece + 1).start_ms(number).build()
+            };
+            let spans: Vec<Span> = (0..traces * 25).map(span).collect();
+            metas.push(world.add(&spans).await);
         }
-        world.clock.advance(LATER);
-        let inputs = world.snapshot().await.blocks.clone();
-        let rows: u64 = inputs.iter().map(|block| block.rows).sum();
-        let memory = memory::JobMemory::reserve(&world.budget, &inputs).expect("fits");
-        peaks.push((rows, world.budget.reserved_by(Holder::Compaction).bytes()));
-        drop(memory);
+        needs.push(needed(&world, &metas).await);
     }
-    let [(few, little), (many, much)] = peaks[..] else { panic!("two sizes") };
-    assert!(many > 6 * few, "{few} and {many} rows");
-    assert!(much < little + little / 2, "{little} bytes for {few} rows, {much} for {many}");
+    assert!(needs[1] < needs[0] + needs[0] / 4, "{needs:?} bytes for one and for four times as many rows");
 }
 
 #[tokio::test]
@@ -153,13 +164,7 @@ async fn with_little_memory_fewer_blocks_are_merged_at_once_and_with_none_it_wai
         metas.push(world.add(piece).await);
     }
     world.clock.advance(LATER);
-    let need = |world: &World, inputs: &[BlockMeta]| {
-        let reserved = memory::JobMemory::reserve(&world.budget, inputs).expect("fits");
-        let bytes = world.budget.reserved_by(Holder::Compaction).bytes();
-        drop(reserved);
-        bytes
-    };
-    let (two, all) = (need(&world, &metas[..2]), need(&world, &metas));
+    let (two, all) = (needed(&world, &metas[..2]).await, needed(&world, &metas).await);
     assert!(two < all);
     world.budget = MemoryBudget::new(ByteSize::from_bytes(two / 2));
     let starved = world.compactor();
