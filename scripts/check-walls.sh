@@ -58,7 +58,6 @@ direct=1
 runtime=(tokio 'tokio-*' hyper 'hyper-*' axum 'axum-*' tonic 'tonic-*' tower 'tower-*' reqwest)
 wire=(prost 'prost-*' opentelemetry-proto)
 columns=(arrow 'arrow-*' parquet 'parquet-*')
-engine=(datafusion 'datafusion-*')
 stores=(object_store)
 http=(axum 'axum-*' tonic 'tonic-*' hyper 'hyper-*' tower 'tower-*' reqwest clap)
 
@@ -71,18 +70,16 @@ allows vivace-query storage traceql model base
 allows vivace-testkit model base
 allows vivace-server ingest query storage traceql model base
 
-forbids vivace-base $anywhere "${runtime[@]}" "${wire[@]}" "${columns[@]}" "${engine[@]}" "${stores[@]}" serde_json clap
+forbids vivace-base $anywhere "${runtime[@]}" "${wire[@]}" "${columns[@]}" "${stores[@]}" serde_json clap
 # arrow-schema is the one file that describes spans as columns, and builds nothing else
 forbids vivace-model $anywhere "${runtime[@]}" "${wire[@]}" arrow 'arrow-[!s]*' arrow-select arrow-string 'parquet*' \
-  "${engine[@]}" "${stores[@]}" clap
-forbids vivace-traceql $anywhere "${runtime[@]}" "${wire[@]}" "${columns[@]}" "${engine[@]}" "${stores[@]}" clap
-forbids vivace-storage $anywhere "${engine[@]}"
-forbids vivace-storage $direct "${engine[@]}" "${http[@]}" "${wire[@]}"
-forbids vivace-ingest $anywhere "${engine[@]}"
+  "${stores[@]}" clap
+forbids vivace-traceql $anywhere "${runtime[@]}" "${wire[@]}" "${columns[@]}" "${stores[@]}" clap
+forbids vivace-storage $direct "${http[@]}" "${wire[@]}"
 # its protobuf types come with tonic's code generator, so tonic may be below it
-forbids vivace-ingest $direct "${engine[@]}" "${http[@]}"
+forbids vivace-ingest $direct "${http[@]}"
 forbids vivace-query $direct "${http[@]}" "${wire[@]}"
-forbids vivace-testkit $direct "${engine[@]}" "${http[@]}" "${wire[@]}"
+forbids vivace-testkit $direct "${http[@]}" "${wire[@]}"
 
 for crate in base model traceql storage ingest query server; do
   forbids "vivace-$crate" $anywhere vivace-testkit

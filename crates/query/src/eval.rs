@@ -8,6 +8,7 @@ mod need;
 mod operand;
 pub(crate) mod rows;
 mod sum;
+pub(crate) mod vector;
 
 pub(crate) use compare::{compare, compare_numbers};
 pub(crate) use filter::{Filter, Operands, trace_level};

@@ -53,7 +53,7 @@ pub(crate) async fn fetch(
         entries.dedup();
         let Some(runs) = source.undamaged(piece.runs(budget).await)? else { continue };
         let rows = joined(entries.iter().map(|entry| runs.rows(*entry)));
-        let mut batches = source.read(at, Some(&rows), projection)?;
+        let mut batches = source.read(at, Some(&rows), projection, budget).await?;
         while let Some(batch) = batches.try_next().await? {
             let needed = batch.get_array_memory_size() as u64 * DECODED_FACTOR;
             reserved.resize(reserved.bytes() + needed)?;

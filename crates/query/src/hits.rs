@@ -106,14 +106,14 @@ type Stats = BTreeMap<String, ServiceStats>;
 
 async fn service_stats(looker: &Looker, looked: &Looked<'_>, hits: &[Hit]) -> Result<Vec<Stats>, QueryError> {
     let mut projection = Projection { fixed: vec![schema::STATUS], ..Projection::default() };
-    projection.attributes.push((AttributeScope::Resource, SERVICE_NAME.to_owned()));
+    projection.attribute(AttributeScope::Resource, SERVICE_NAME);
     let mut order: Vec<usize> = (0..hits.len()).collect();
     order.sort_by_key(|at| hits[*at].entry);
     let runs = || order.iter().map(|at| looked.runs.rows(hits[*at].entry));
     let mut owners = order.iter().zip(runs()).flat_map(|(at, rows)| std::iter::repeat_n(*at, rows.len()));
     let mut stats: Vec<Stats> = vec![Stats::new(); hits.len()];
     let ranges = joined(runs());
-    let mut batches = looker.source.read(looked.piece, Some(&ranges), &projection)?;
+    let mut batches = looker.source.read(looked.piece, Some(&ranges), &projection, &looker.budget).await?;
     while let Some(batch) = batches.try_next().await? {
         let _reserved = looker.budget.reserve(Holder::Query, batch.get_array_memory_size() as u64)?;
         let services = AttributeValues::gather(&batch, AttributeScope::Resource, SERVICE_NAME)?.0;
@@ -163,7 +163,7 @@ impl Rows {
             schema::START,
             schema::DURATION,
         ]);
-        projection.attributes.push((AttributeScope::Resource, SERVICE_NAME.to_owned()));
+        projection.attribute(AttributeScope::Resource, SERVICE_NAME);
         plan.shown.iter().for_each(|attribute| columnar::project_attribute(attribute, &mut projection));
         let mut entries: Vec<usize> = hits.iter().map(|hit| hit.entry).collect();
         entries.sort_unstable();
@@ -180,7 +180,7 @@ impl Rows {
             joined(rows.into_iter().map(|row| row..row + 1))
         };
         let mut reserved = looker.budget.reserve(Holder::Query, 0)?;
-        let mut stream = looker.source.read(looked.piece, Some(&ranges), &projection)?;
+        let mut stream = looker.source.read(looked.piece, Some(&ranges), &projection, &looker.budget).await?;
         let mut batches = Vec::new();
         while let Some(batch) = stream.try_next().await? {
             reserved.resize(reserved.bytes() + batch.get_array_memory_size() as u64)?;

@@ -15,7 +15,7 @@ use vivace_storage::Projection;
 use vivace_storage::index::TraceRuns;
 
 use crate::QueryError;
-use crate::eval::{Filter, columnar};
+use crate::eval::{Filter, columnar, vector};
 use crate::fetch::{DECODED_FACTOR, decode};
 use crate::plan::Condition;
 use crate::prune::Pruning;
@@ -111,11 +111,12 @@ impl Looker {
         let asked: Vec<usize> = (0..filters.len()).filter(|at| open(&filters[*at]).is_none()).collect();
         if !asked.is_empty() && rows > 0 {
             let ranges = looked.rows();
-            let mut batches = self.source.read(looked.piece, Some(&ranges), &projection)?;
+            let mut batches =
+                self.source.read(looked.piece, Some(&ranges), &projection, &self.budget).await?;
             while let Some(batch) = batches.try_next().await? {
                 let _reserved = self.budget.reserve(Holder::Query, batch.get_array_memory_size() as u64)?;
                 for at in &asked {
-                    matches[*at].append_buffer(columnar::holds(&filters[*at], &batch)?.values());
+                    matches[*at].append_buffer(&vector::holds(&filters[*at], &batch)?);
                 }
                 looked.spans += batch.num_rows() as u64;
             }
@@ -259,7 +260,7 @@ async fn read_places(
         let Some(runs) = source.undamaged(runs)? else { continue };
         entries.sort_unstable();
         let rows = joined(entries.iter().map(|(entry, _)| runs.rows(*entry)));
-        let mut batches = source.read(piece, Some(&rows), projection)?;
+        let mut batches = source.read(piece, Some(&rows), projection, budget).await?;
         let mut owners =
             entries.iter().flat_map(|(entry, at)| std::iter::repeat_n(*at, runs.rows(*entry).len()));
         while let Some(batch) = batches.try_next().await? {

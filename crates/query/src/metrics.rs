@@ -25,6 +25,7 @@ mod second;
 mod sketch;
 mod steps;
 mod table;
+mod tally;
 
 use collect::{Collected, collect};
 use exemplars::Candidate;

@@ -156,7 +156,7 @@ impl SearchPlan {
             schema::KIND,
             schema::STATUS,
         ]);
-        projection.attributes.push((AttributeScope::Resource, "service.name".to_owned()));
+        projection.attribute(AttributeScope::Resource, "service.name");
         projection
     }
 

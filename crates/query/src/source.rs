@@ -6,10 +6,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use arrow::array::RecordBatch;
 use arrow::compute::concat_batches;
 use futures::{StreamExt, stream};
-use vivace_base::{ErrorKind, MemoryBudget};
+use vivace_base::{ErrorKind, MemoryBudget, MemoryRefused};
 use vivace_model::TimeRange;
 use vivace_storage::block::{SortedSpans, SpanStream};
-use vivace_storage::index::{TraceIds, TraceRuns};
+use vivace_storage::index::{TraceIds, TraceRuns, ValueHash, listed_keys};
 use vivace_storage::{BlockError, BlockReader, Projection};
 
 use crate::spread::Spread;
@@ -67,6 +67,22 @@ impl Piece {
         }
     }
 
+    /// Without the lists that have none of the keys that are looked for in them.
+    async fn narrowed(
+        &self,
+        projection: &Projection,
+        budget: &Arc<MemoryBudget>,
+    ) -> Result<Projection, MemoryRefused> {
+        let mut narrowed = projection.clone();
+        if !projection.listed.is_empty()
+            && let Self::Block(reader) = self
+            && let Some(keys) = reader.zones(listed_keys(), budget).await?
+        {
+            narrowed.listed.retain(|(scope, key)| keys.may_have_anywhere(ValueHash::of_key(*scope, key)));
+        }
+        Ok(narrowed)
+    }
+
     /// Streams the wanted columns of all rows, or of some: ascending ranges, each beginning with a trace.
     fn read(&self, rows: Option<&[Range<usize>]>, projection: &Projection) -> Result<SpanStream, BlockError> {
         match (self, rows) {
@@ -108,14 +124,16 @@ impl Source {
 
     /// Streams the wanted columns of a piece's rows, of all or of some: ascending ranges, each beginning with a trace.
     /// Damage ends the stream early and is noted; what may work later is an error.
-    pub(crate) fn read(
+    pub(crate) async fn read(
         self: &Arc<Self>,
         piece: usize,
         rows: Option<&[Range<usize>]>,
         projection: &Projection,
+        budget: &Arc<MemoryBudget>,
     ) -> Result<SpanStream, BlockError> {
         let Some(piece) = self.pieces.get(piece) else { return Ok(stream::empty().boxed()) };
-        let Some(stream) = self.undamaged(piece.read(rows, projection))? else {
+        let narrowed = piece.narrowed(projection, budget).await?;
+        let Some(stream) = self.undamaged(piece.read(rows, &narrowed))? else {
             return Ok(stream::empty().boxed());
         };
         let source = Arc::clone(self);

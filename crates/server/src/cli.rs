@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 
 use crate::api;
+use crate::bench::{self, BenchArgs};
 use crate::config::{self, Config, ConfigArgs};
 use crate::demo::{self, DemoArgs};
 use crate::query_cli::{self, QueryArgs};
@@ -26,6 +27,7 @@ enum Command {
     Serve(ServeArgs),
     Demo(DemoArgs),
     Query(Box<QueryArgs>),
+    Bench(Box<BenchArgs>),
     /// Prints docs/configuration.md.
     #[command(hide = true)]
     ConfigDocs,
@@ -57,6 +59,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Serve(args) => serve(&args),
         Command::Demo(args) => block_on(demo::run(args)),
         Command::Query(args) => block_on(query_cli::run(*args)),
+        Command::Bench(args) => block_on(bench::run(*args)),
         Command::ConfigDocs => print(&config::markdown()),
         Command::ApiDocs => print(&api::markdown()),
     }

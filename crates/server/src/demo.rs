@@ -27,6 +27,7 @@ use crate::serve::Server;
 use error::DemoError;
 use feed::Feeder;
 use generator::{Generator, LONGEST_TRACE};
+pub(crate) use report::kiali_query;
 use report::{Report, say};
 
 /// Serves a live, deterministic Istio bookinfo mesh, and asks Kiali's query of it.

@@ -8,6 +8,7 @@ use tikv_jemallocator::Jemalloc;
 mod api;
 mod ask;
 mod backend;
+mod bench;
 mod cli;
 mod codes;
 mod config;

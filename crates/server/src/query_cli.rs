@@ -21,11 +21,11 @@ use url::Url;
 use vivace_base::{Clock as _, SystemClock};
 
 pub(crate) use answer::{SearchAnswer, SearchHit, TraceAnswer, TraceView};
-pub(crate) use client::{Body, Client};
+pub(crate) use client::{Body, Client, partial_reason, unreachable};
 pub(crate) use error::QueryError;
-pub(crate) use tables::{count, search_table};
+pub(crate) use tables::{count, lines, search_table};
 pub(crate) use terminal::Terminal;
-pub(crate) use time::parse_duration;
+pub(crate) use time::{parse_duration, parse_time, utc_text};
 pub(crate) use waterfall::waterfall;
 
 use answer::{TagNamesAnswer, TagValuesAnswer};

@@ -165,19 +165,20 @@ fn write_addresses(path: &Path, addresses: &Addresses) -> Result<(), ServeError>
     written.map_err(|reason| ServeError::AddressesFile { path: path.to_owned(), reason })
 }
 
-struct Signals {
+/// What ends the process.
+pub(crate) struct Signals {
     terminate: Signal,
     interrupt: Signal,
 }
 
 impl Signals {
-    fn listen() -> Result<Self, ServeError> {
+    pub(crate) fn listen() -> Result<Self, ServeError> {
         let terminate = signal(SignalKind::terminate()).map_err(ServeError::Signals)?;
         let interrupt = signal(SignalKind::interrupt()).map_err(ServeError::Signals)?;
         Ok(Self { terminate, interrupt })
     }
 
-    async fn next(&mut self) {
+    pub(crate) async fn next(&mut self) {
         tokio::select! {
             _ = self.terminate.recv() => {}
             _ = self.interrupt.recv() => {}

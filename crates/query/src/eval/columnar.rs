@@ -1,19 +1,20 @@
 //! Operands from the columns of a batch.
 
-use arrow::array::{
-    Array, BooleanArray, FixedSizeBinaryArray, Int8Array, Int64Array, RecordBatch, UInt64Array,
-};
+use arrow::array::{Array, FixedSizeBinaryArray, Int8Array, Int64Array, RecordBatch, UInt64Array};
+use arrow::buffer::BooleanBuffer;
+use rustc_hash::FxHashMap;
 use vivace_model::schema::{self, AttributeScope};
 use vivace_model::{SpanKind, StatusCode, TraceId};
 use vivace_storage::columns::{
     AttributeList, AttributeValues, EventColumns, LinkColumns, column, text_column,
 };
+use vivace_storage::index::IndexScope;
 use vivace_storage::{ColumnError, Projection};
 use vivace_traceql::{Attribute, Intrinsic, Scope};
 
-use super::filter::{of_events, of_links, unscoped};
+use super::filter::{Node, evaluate, of_events, of_links, unscoped};
 use super::rows::{MAX_BINDINGS, hex};
-use super::{Filter, Operand, Operands, trace_level};
+use super::{Filter, Operand, Operands, trace_level, vector};
 
 /// Adds the columns a filter reads.
 pub(crate) fn project(filter: &Filter, projection: &mut Projection) {
@@ -22,26 +23,21 @@ pub(crate) fn project(filter: &Filter, projection: &mut Projection) {
 
 /// Adds the columns an attribute is read from.
 pub(crate) fn project_attribute(attribute: &Attribute, projection: &mut Projection) {
-    let fixed: &[&'static str] = match attribute {
-        Attribute::Intrinsic(intrinsic) => intrinsic_columns(*intrinsic),
-        Attribute::Named { scope, name, .. } => {
-            let scopes: &[AttributeScope] = match scope {
-                Scope::None => &AttributeScope::ALL,
-                Scope::Span => &[AttributeScope::Span],
-                Scope::Resource => &[AttributeScope::Resource],
-                Scope::Instrumentation => &[AttributeScope::Instrumentation],
-                Scope::Event | Scope::Link => &[],
-            };
-            projection.attributes.extend(scopes.iter().map(|scope| (*scope, name.clone())));
-            match scope {
-                Scope::None => &[schema::EVENTS, schema::LINKS],
-                Scope::Event => &[schema::EVENTS],
-                Scope::Link => &[schema::LINKS],
-                _ => &[],
-            }
-        }
+    let (scope, key) = match attribute {
+        Attribute::Intrinsic(intrinsic) => return projection.fixed.extend(intrinsic_columns(*intrinsic)),
+        Attribute::Named { scope, name, .. } => (scope, name),
     };
-    projection.fixed.extend(fixed);
+    match scope {
+        Scope::None => {
+            AttributeScope::ALL.into_iter().for_each(|scope| projection.attribute(scope, key));
+            projection.listed.extend([IndexScope::Event, IndexScope::Link].map(|scope| (scope, key.clone())));
+        }
+        Scope::Span => projection.attribute(AttributeScope::Span, key),
+        Scope::Resource => projection.attribute(AttributeScope::Resource, key),
+        Scope::Instrumentation => projection.attribute(AttributeScope::Instrumentation, key),
+        Scope::Event => projection.fixed.push(schema::EVENTS),
+        Scope::Link => projection.fixed.push(schema::LINKS),
+    }
 }
 
 fn intrinsic_columns(intrinsic: Intrinsic) -> &'static [&'static str] {
@@ -71,13 +67,15 @@ fn intrinsic_columns(intrinsic: Intrinsic) -> &'static [&'static str] {
     }
 }
 
-/// For each row whether the filter holds. A filter that needs the whole trace may hold for every row.
-pub(crate) fn holds(filter: &Filter, batch: &RecordBatch) -> Result<BooleanArray, ColumnError> {
-    if filter.needs_trace() {
-        return Ok(BooleanArray::from(vec![true; batch.num_rows()]));
-    }
-    let columns = Columns::new(filter.attributes(), batch)?;
-    Ok((0..batch.num_rows()).map(|row| Some(columns.any_binding(filter, row))).collect())
+/// For each row whether a part of the filter holds, row by row.
+pub(super) fn rows_hold(
+    filter: &Filter,
+    node: &Node,
+    batch: &RecordBatch,
+) -> Result<BooleanBuffer, ColumnError> {
+    let asked = node.attributes();
+    let columns = Columns::new(filter.attributes(), |at| asked.contains(&at), batch)?;
+    Ok(BooleanBuffer::collect_bool(batch.num_rows(), |row| columns.any_binding(node, row)))
 }
 
 /// Per row the value of an attribute, the first of several events or links that has it.
@@ -85,8 +83,64 @@ pub(crate) fn values<'a>(
     attribute: &Attribute,
     batch: &'a RecordBatch,
 ) -> Result<Vec<Operand<'a>>, ColumnError> {
-    let columns = Columns::new(std::slice::from_ref(attribute), batch)?;
+    let columns = Columns::new(std::slice::from_ref(attribute), |_| true, batch)?;
     Ok((0..batch.num_rows()).map(|row| columns.first_value(row)).collect())
+}
+
+/// Values of a batch's rows by number; several numbers may have the same value.
+#[derive(Debug)]
+pub(crate) struct Coded<'a> {
+    pub(crate) codes: Vec<u32>,
+    pub(crate) values: Vec<Operand<'a>>,
+}
+
+/// Per row the value of the first of the attributes that has one.
+pub(crate) fn coded<'a>(attributes: &[Attribute], batch: &'a RecordBatch) -> Result<Coded<'a>, ColumnError> {
+    if let [attribute] = attributes
+        && let Some(coded) = vector::coded(attribute, batch)?
+    {
+        return Ok(coded);
+    }
+    let mut operands = vec![Operand::Nil; batch.num_rows()];
+    for attribute in attributes {
+        for (operand, found) in operands.iter_mut().zip(values(attribute, batch)?) {
+            if operand.is_nil() {
+                *operand = found;
+            }
+        }
+    }
+    let (mut by_key, mut distinct) = (FxHashMap::default(), Vec::new());
+    let mut key = Vec::new();
+    let mut code = |operand: Operand<'a>| {
+        key.clear();
+        operand.encode(&mut key);
+        if let Some(known) = by_key.get(&key) {
+            return *known;
+        }
+        let code = distinct.len() as u32;
+        by_key.insert(key.clone(), code);
+        distinct.push(operand);
+        code
+    };
+    let codes = operands.into_iter().map(&mut code).collect();
+    Ok(Coded { codes, values: distinct })
+}
+
+/// Per row the number that an attribute is; [`None`] where it is none.
+pub(crate) fn numbers(attribute: &Attribute, batch: &RecordBatch) -> Result<Vec<Option<f64>>, ColumnError> {
+    let number = |operand: Operand<'_>| match operand {
+        Operand::Int(number) | Operand::Duration(number) => Some(number as f64),
+        Operand::Float(number) if !number.is_nan() => Some(number),
+        _ => None,
+    };
+    if *attribute == Attribute::Intrinsic(Intrinsic::Duration) {
+        let starts: &UInt64Array = column(batch, schema::START)?;
+        let durations: &Int64Array = column(batch, schema::DURATION)?;
+        let each = starts.values().iter().zip(durations.values());
+        let nanos = each.map(|(start, nanos)| Operand::nanos(end(*start, *nanos).saturating_sub(*start)));
+        return Ok(nanos.map(number).collect());
+    }
+    Ok(values(attribute, batch)?.into_iter().map(number).collect())
 }
 
 /// Calls `visit` with every value an attribute has on these rows: one of each event and link where several have it.
@@ -96,7 +150,7 @@ pub(crate) fn each_value<'a>(
     rows: &[usize],
     mut visit: impl FnMut(Operand<'a>),
 ) -> Result<(), ColumnError> {
-    let columns = Columns::new(std::slice::from_ref(attribute), batch)?;
+    let columns = Columns::new(std::slice::from_ref(attribute), |_| true, batch)?;
     rows.iter().for_each(|row| columns.each_value(*row, &mut visit));
     Ok(())
 }
@@ -125,22 +179,37 @@ enum Source<'a> {
 }
 
 impl<'a> Columns<'a> {
-    fn new(attributes: &[Attribute], batch: &'a RecordBatch) -> Result<Self, ColumnError> {
-        let any = |test: fn(&Attribute) -> bool| attributes.iter().any(|a| test(a) || unscoped(a).is_some());
-        let events = any(of_events).then(|| EventColumns::new(batch, schema::EVENTS)).transpose()?;
-        let links = any(of_links).then(|| LinkColumns::new(batch, schema::LINKS)).transpose()?;
-        let attributes =
-            attributes.iter().map(|attribute| source(attribute, batch)).collect::<Result<_, _>>()?;
+    /// The attributes at the positions that are asked for. Events and links that were not read have no key that is
+    /// asked for without a scope.
+    fn new(
+        attributes: &[Attribute],
+        asked: impl Fn(usize) -> bool,
+        batch: &'a RecordBatch,
+    ) -> Result<Self, ColumnError> {
+        let any = |name, test: fn(&Attribute) -> bool| {
+            let read = batch.column_by_name(name).is_some();
+            let looks =
+                |(at, attribute)| asked(at) && (test(attribute) || (read && unscoped(attribute).is_some()));
+            attributes.iter().enumerate().any(looks)
+        };
+        let events = any(schema::EVENTS, of_events);
+        let events = events.then(|| EventColumns::new(batch, schema::EVENTS)).transpose()?;
+        let links = any(schema::LINKS, of_links);
+        let links = links.then(|| LinkColumns::new(batch, schema::LINKS)).transpose()?;
+        let source = |(at, attribute)| {
+            if asked(at) { source(attribute, batch) } else { Ok(Source::Row(Vec::new())) }
+        };
+        let attributes = attributes.iter().enumerate().map(source).collect::<Result<_, _>>()?;
         Ok(Self { attributes, events, links })
     }
 
-    fn any_binding(&self, filter: &Filter, row: usize) -> bool {
+    fn any_binding(&self, node: &Node, row: usize) -> bool {
         let events = self.bindings(row, Self::looks_at_events, self.events.map(|events| events.of_row(row)));
         let links = self.bindings(row, Self::looks_at_links, self.links.map(|links| links.of_row(row)));
         let pairs = events.iter().flat_map(|event| links.iter().map(move |link| (*event, *link)));
-        pairs
-            .take(MAX_BINDINGS)
-            .any(|(event, link)| filter.holds(&Binding { columns: self, row, event, link }))
+        pairs.take(MAX_BINDINGS).any(|(event, link)| {
+            evaluate(node, &Binding { columns: self, row, event, link }) == Operand::Bool(true)
+        })
     }
 
     fn first_value(&self, row: usize) -> Operand<'a> {

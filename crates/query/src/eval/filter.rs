@@ -19,8 +19,9 @@ pub(crate) struct Filter {
     attributes: Vec<Attribute>,
 }
 
+/// A part of an expression.
 #[derive(Debug, Clone)]
-enum Node {
+pub(super) enum Node {
     Constant(Operand<'static>),
     Attribute(usize),
     Not(Box<Node>),
@@ -49,6 +50,10 @@ impl Filter {
     /// Whether the whole trace must be known to answer.
     pub(crate) fn needs_trace(&self) -> bool {
         self.attributes.iter().any(trace_level)
+    }
+
+    pub(super) fn root(&self) -> &Node {
+        &self.root
     }
 
     /// What must be there for the filter to hold on any span.
@@ -113,6 +118,36 @@ pub(crate) fn trace_level(attribute: &Attribute) -> bool {
             | I::NestedSetRight
             | I::NestedSetParent
     )
+}
+
+impl Node {
+    /// Positions of the attributes it asks for.
+    pub(super) fn attributes(&self) -> Vec<usize> {
+        match self {
+            Self::Constant(_) => Vec::new(),
+            Self::Attribute(at) => vec![*at],
+            Self::Not(operand) | Self::Negate(operand) => operand.attributes(),
+            Self::IsNil { operand, .. } | Self::Matches { operand, .. } => operand.attributes(),
+            Self::Compare { left, right, .. }
+            | Self::Arithmetic { left, right, .. }
+            | Self::And(left, right)
+            | Self::Or(left, right) => [left.attributes(), right.attributes()].concat(),
+        }
+    }
+
+    /// `attribute op number`, where the number is a whole one, whichever side it is written on.
+    pub(super) fn compares_with(&self) -> Option<(BinaryOp, i64)> {
+        let Self::Compare { op, left, right } = self else { return None };
+        match (&**left, &**right) {
+            (Self::Attribute(_), Self::Constant(Operand::Int(number) | Operand::Duration(number))) => {
+                Some((*op, *number))
+            }
+            (Self::Constant(Operand::Int(number) | Operand::Duration(number)), Self::Attribute(_)) => {
+                Some((mirrored(*op), *number))
+            }
+            _ => None,
+        }
+    }
 }
 
 fn compile(expr: &FieldExpr, attributes: &mut Vec<Attribute>) -> Result<Node, QueryError> {
@@ -197,7 +232,7 @@ fn strip_zeros(node: Node) -> Node {
     }
 }
 
-fn evaluate<'a>(node: &'a Node, operands: &'a impl Operands) -> Operand<'a> {
+pub(super) fn evaluate<'a>(node: &'a Node, operands: &'a impl Operands) -> Operand<'a> {
     match node {
         Node::Constant(constant) => constant.borrowed(),
         Node::Attribute(at) => operands.get(*at),

@@ -27,7 +27,7 @@ fn check(span: &Span, cases: &[(&str, bool)]) {
     let trace = Trace::assemble(vec![span.clone()]).expect("a span");
     for (text, expected) in cases {
         let filter = filter(text);
-        let by_columns = columnar::holds(&filter, &columns).expect("layout").value(0);
+        let by_columns = vector::holds(&filter, &columns).expect("layout").value(0);
         assert_eq!(by_columns, *expected, "{text} on columns");
         assert_eq!(rows::holds(&filter, &trace, 0), *expected, "{text} on the span");
     }

@@ -2,9 +2,8 @@
 
 use std::ops::Range;
 
-use arrow::array::{BooleanArray, FixedSizeBinaryArray, Int8Array, RecordBatch, UInt64Array};
-use arrow::compute::{and, or};
-use arrow::error::ArrowError;
+use arrow::array::{FixedSizeBinaryArray, Int8Array, RecordBatch, UInt64Array};
+use arrow::buffer::BooleanBuffer;
 use futures::TryStreamExt;
 use vivace_base::Holder;
 use vivace_model::schema;
@@ -18,8 +17,9 @@ use super::exemplars::Candidate;
 use super::plan::MetricsPlan;
 use super::sampling::weight;
 use super::table::{Observation, Table};
+use super::tally;
 use crate::QueryError;
-use crate::eval::{Operand, columnar};
+use crate::eval::{Operand, columnar, vector};
 use crate::plan::Local;
 
 /// Adds the spans of a unit's traces, but for those that are spread; how many were looked at.
@@ -31,7 +31,7 @@ pub(super) async fn measure(
 ) -> Result<u64, QueryError> {
     let looker = &job.looker;
     let Some(rows) = looker.rows(piece, entries).await? else { return Ok(0) };
-    let mut batches = looker.source.read(piece, Some(&rows), &projection(&job.plan))?;
+    let mut batches = looker.source.read(piece, Some(&rows), &projection(&job.plan), &looker.budget).await?;
     let mut spans = 0;
     while let Some(batch) = batches.try_next().await? {
         let _reserved = looker.budget.reserve(Holder::Query, batch.get_array_memory_size() as u64)?;
@@ -43,13 +43,10 @@ pub(super) async fn measure(
 
 fn projection(plan: &MetricsPlan) -> Projection {
     let mut projection = Projection::default();
-    projection.fixed.extend([
-        schema::TRACE_ID,
-        schema::SPAN_ID,
-        schema::KIND,
-        schema::START,
-        schema::DURATION,
-    ]);
+    projection.fixed.push(schema::START);
+    if !tally::suffices(plan) {
+        projection.fixed.extend([schema::TRACE_ID, schema::SPAN_ID, schema::KIND]);
+    }
     if plan.extrapolate {
         projection.fixed.push(schema::TRACE_STATE);
     }
@@ -61,12 +58,15 @@ fn projection(plan: &MetricsPlan) -> Projection {
 }
 
 fn measure_batch(plan: &MetricsPlan, batch: &RecordBatch, table: &mut Table) -> Result<(), QueryError> {
+    let selected = selected(plan, batch)?;
+    if tally::suffices(plan) && tally::tally(plan, batch, &selected, table)? {
+        return Ok(());
+    }
     let traces: &FixedSizeBinaryArray = column(batch, schema::TRACE_ID)?;
     let spans: &FixedSizeBinaryArray = column(batch, schema::SPAN_ID)?;
     let kinds: &Int8Array = column(batch, schema::KIND)?;
     let starts: &UInt64Array = column(batch, schema::START)?;
     let states = plan.extrapolate.then(|| text_column(batch, schema::TRACE_STATE)).transpose()?;
-    let selected = selected(plan, batch)?;
     let groups: Vec<Vec<Operand<'_>>> =
         plan.by.iter().map(|grouping| group_values(&grouping.sources, batch)).collect::<Result<_, _>>()?;
     let measured = plan.function.measured();
@@ -95,23 +95,23 @@ fn measure_batch(plan: &MetricsPlan, batch: &RecordBatch, table: &mut Table) -> 
     Ok(())
 }
 
-fn selected(plan: &MetricsPlan, batch: &RecordBatch) -> Result<BooleanArray, QueryError> {
-    let matches: Vec<BooleanArray> =
-        plan.search.filters.iter().map(|filter| columnar::holds(filter, batch)).collect::<Result<_, _>>()?;
-    let local = plan.search.local.as_ref().unwrap_or(&Local::All);
-    Ok(local_matches(local, &matches, batch.num_rows())?)
+/// The rows that the pipeline selects.
+fn selected(plan: &MetricsPlan, batch: &RecordBatch) -> Result<BooleanBuffer, QueryError> {
+    let matches: Vec<BooleanBuffer> =
+        plan.search.filters.iter().map(|filter| vector::holds(filter, batch)).collect::<Result<_, _>>()?;
+    Ok(local_matches(plan.search.local.as_ref().unwrap_or(&Local::All), &matches, batch.num_rows()))
 }
 
-fn local_matches(local: &Local, matches: &[BooleanArray], rows: usize) -> Result<BooleanArray, ArrowError> {
+fn local_matches(local: &Local, matches: &[BooleanBuffer], rows: usize) -> BooleanBuffer {
     let side = |side: &Local| local_matches(side, matches, rows);
-    Ok(match local {
-        Local::All => BooleanArray::from(vec![true; rows]),
+    match local {
+        Local::All => BooleanBuffer::new_set(rows),
         Local::Matches(filter) => {
-            matches.get(*filter).cloned().unwrap_or_else(|| BooleanArray::from(vec![false; rows]))
+            matches.get(*filter).cloned().unwrap_or_else(|| BooleanBuffer::new_unset(rows))
         }
-        Local::And(left, right) => and(&side(left)?, &side(right)?)?,
-        Local::Or(left, right) => or(&side(left)?, &side(right)?)?,
-    })
+        Local::And(left, right) => &side(left) & &side(right),
+        Local::Or(left, right) => &side(left) | &side(right),
+    }
 }
 
 fn group_values<'a>(sources: &[Attribute], batch: &'a RecordBatch) -> Result<Vec<Operand<'a>>, ColumnError> {

@@ -7,6 +7,11 @@ const ACCURACY: f64 = 0.005;
 /// Ratio of the bounds of a bucket.
 const GAMMA: f64 = (1.0 + ACCURACY) / (1.0 - ACCURACY);
 
+/// The bucket of zeros.
+const ZERO: i32 = 0;
+/// Logarithms of all doubles, in buckets, lie between minus this and this.
+const MIDDLE: i32 = 1 << 17;
+
 /// Counts numbers in buckets whose bounds grow geometrically, so that any quantile is known within a relative error of
 /// 0.5 % (Masson, Rim, Lee: "DDSketch", 2019). Merging loses nothing: the sketch depends on the numbers alone. It takes
 /// at most some 8,000 buckets for all of nanoseconds to years.
@@ -37,16 +42,33 @@ impl Sketch {
         if number.is_nan() {
             return;
         }
-        self.least = self.least.min(number);
-        self.greatest = self.greatest.max(number);
-        let bucket = (number.abs().ln() / GAMMA.ln()).ceil() as i32;
-        if number > 0.0 {
-            *self.positive.entry(bucket).or_default() += weight;
-        } else if number < 0.0 {
-            *self.negative.entry(bucket).or_default() += weight;
-        } else {
-            self.zeros += weight;
+        self.widen(number, number);
+        self.add_bucket(Self::bucket(number), weight);
+    }
+
+    /// The bucket of a number that is not NaN. Those of negative numbers are numbered downwards from [`ZERO`], those of
+    /// positive ones upwards.
+    pub(crate) fn bucket(number: f64) -> i32 {
+        if number == 0.0 {
+            return ZERO;
         }
+        let bucket = (number.abs().ln() / GAMMA.ln()).ceil() as i32 + MIDDLE;
+        if number > 0.0 { bucket } else { -bucket }
+    }
+
+    /// Adds numbers of one bucket that count `weight` times together. They must lie within the bounds.
+    pub(crate) fn add_bucket(&mut self, bucket: i32, weight: f64) {
+        match bucket {
+            ZERO => self.zeros += weight,
+            1.. => *self.positive.entry(bucket - MIDDLE).or_default() += weight,
+            _ => *self.negative.entry(-bucket - MIDDLE).or_default() += weight,
+        }
+    }
+
+    /// Notes that numbers lie between these.
+    pub(crate) fn widen(&mut self, least: f64, greatest: f64) {
+        self.least = self.least.min(least);
+        self.greatest = self.greatest.max(greatest);
     }
 
     pub(crate) fn merge(&mut self, other: &Self) {

@@ -8,6 +8,7 @@ use vivace_base::{Holder, MemoryBudget, MemoryRefused, Reservation};
 use super::exemplars::{Candidate, Exemplars};
 use super::plan::{Function, MetricsPlan};
 use super::sketch::Sketch;
+use super::tally::Counted;
 use crate::eval::{ExactSum, Operand};
 
 /// Memory is reserved in parts of this size.
@@ -101,6 +102,31 @@ impl Table {
         self.memory.take(grown as u64 * BUCKET_BYTES)
     }
 
+    /// Adds spans of one group and step that were counted together.
+    pub(super) fn add_counted(
+        &mut self,
+        plan: &MetricsPlan,
+        groups: &[Operand<'_>],
+        step: u32,
+        counted: Counted,
+    ) -> Result<(), MemoryRefused> {
+        self.key.clear();
+        groups.iter().for_each(|value| value.encode(&mut self.key));
+        let group = match self.ids.get(self.key.as_slice()) {
+            Some(group) => *group,
+            None => {
+                let values = groups.iter().cloned().map(Operand::into_owned).collect();
+                self.add_group(self.key.clone().into(), values)?
+            }
+        };
+        if !self.cells.contains_key(&(group, step)) {
+            self.memory.take(CELL_BYTES)?;
+        }
+        let cell = self.cells.entry((group, step)).or_insert_with(|| Cell::new(&plan.function));
+        let grown = cell.add_counted(counted);
+        self.memory.take(grown as u64 * BUCKET_BYTES)
+    }
+
     fn add_group(&mut self, key: Box<[u8]>, values: Box<[Operand<'static>]>) -> Result<u32, MemoryRefused> {
         self.memory.take(GROUP_BYTES + 3 * key.len() as u64)?;
         let group = u32::try_from(self.groups.len()).unwrap_or(u32::MAX);
@@ -185,6 +211,20 @@ impl Cell {
                 total.add(weight);
             }
             Self::Quantiles(sketch) => sketch.add(number, weight),
+        }
+        self.buckets() - before
+    }
+
+    /// Adds what was counted; by how many buckets it grew.
+    fn add_counted(&mut self, counted: Counted) -> usize {
+        let before = self.buckets();
+        match (&mut *self, counted) {
+            (Self::Count(count), Counted::Spans(spans)) => count.add(spans as f64),
+            (Self::Quantiles(sketch), Counted::Bucket { bucket, count }) => {
+                sketch.add_bucket(bucket, count as f64);
+            }
+            (Self::Quantiles(sketch), Counted::Bounds(least, greatest)) => sketch.widen(least, greatest),
+            _ => debug_assert!(false, "the cells of one function count one kind"),
         }
         self.buckets() - before
     }

@@ -1,4 +1,5 @@
-use arrow::array::{BooleanArray, Int64Array, RecordBatch, UInt64Array};
+use arrow::array::{Int64Array, RecordBatch, UInt64Array};
+use arrow::buffer::BooleanBuffer;
 use futures::TryStreamExt;
 use vivace_base::Holder;
 use vivace_model::{TimeRange, schema};
@@ -7,7 +8,7 @@ use vivace_storage::{ColumnError, Projection};
 
 use super::Question;
 use crate::QueryError;
-use crate::eval::{Filter, columnar};
+use crate::eval::{Filter, columnar, vector};
 use crate::search::SearchContext;
 use crate::source::Piece;
 
@@ -59,7 +60,10 @@ impl<'a> Scan<'a> {
             }
             let batches = match &mut batches {
                 Some(batches) => batches,
-                None => batches.insert(self.context.source.read(at, None, &self.projection)?),
+                None => {
+                    let (source, budget) = (&self.context.source, self.context.budget);
+                    batches.insert(source.read(at, None, &self.projection, budget).await?)
+                }
             };
             let Some(batch) = batches.try_next().await? else { break };
             let memory = batch.get_array_memory_size() as u64;
@@ -77,11 +81,11 @@ impl<'a> Scan<'a> {
     fn rows(&self, batch: &RecordBatch) -> Result<Vec<usize>, ColumnError> {
         let starts: &UInt64Array = column(batch, schema::START)?;
         let durations: &Int64Array = column(batch, schema::DURATION)?;
-        let holds = self.filter.as_ref().map(|filter| columnar::holds(filter, batch)).transpose()?;
+        let holds = self.filter.as_ref().map(|filter| vector::holds(filter, batch)).transpose()?;
         let counts = |row: &usize| {
             let start = starts.value(*row);
             let span = TimeRange { start, end: columnar::end(start, durations.value(*row)).max(start) };
-            span.overlaps(&self.range) && holds.as_ref().is_none_or(|holds: &BooleanArray| holds.value(*row))
+            span.overlaps(&self.range) && holds.as_ref().is_none_or(|holds: &BooleanBuffer| holds.value(*row))
         };
         Ok((0..batch.num_rows()).filter(counts).collect())
     }

@@ -64,7 +64,7 @@ impl Question for Values<'_> {
             }
             Attribute::Intrinsic(Intrinsic::RootServiceName) => {
                 projection.fixed.push(schema::PARENT_SPAN_ID);
-                projection.attributes.push((AttributeScope::Resource, SERVICE_NAME.to_owned()));
+                projection.attribute(AttributeScope::Resource, SERVICE_NAME);
             }
             other => columnar::project_attribute(other, projection),
         }

@@ -31,7 +31,7 @@ pub(super) fn say(text: &str) -> Result<(), DemoError> {
 }
 
 /// The query that Kiali sends for a service (`reference/kiali.md` 2.2).
-pub(super) fn kiali_query(service: &str) -> String {
+pub(crate) fn kiali_query(service: &str) -> String {
     format!(
         "{{ .service.name = \"{service}\" && .istio.cluster_id = \"Kubernetes\" }} && {{ }} | select(status, \
          .service_name, .node_id, .component, .upstream_cluster, .http.method, .response_flags, \

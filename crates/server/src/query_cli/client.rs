@@ -81,6 +81,20 @@ impl Client {
         accept(url, response).await
     }
 
+    /// Asks for `path` below the base address, whose answer the caller reads as it comes: it may be of any size.
+    ///
+    /// # Errors
+    /// Any [`QueryError`] but the ones for usage and size.
+    pub(crate) async fn stream(
+        &self,
+        path: &[&str],
+        params: &[(&str, String)],
+    ) -> Result<Response, QueryError> {
+        let (url, mut response) = self.send(path, params).await?;
+        let status = response.status();
+        if status.is_success() { Ok(response) } else { Err(refusal(&url, &mut response).await?) }
+    }
+
     /// Asks for one trace: by the v2 API, which tells when a trace is not complete, and where the server does not
     /// have that, by v1. `None` when the server does not know the trace.
     ///
@@ -110,19 +124,29 @@ impl Client {
 }
 
 async fn accept(url: Url, mut response: Response) -> Result<Body, QueryError> {
-    let status = response.status();
     let place = place(&url);
-    if !status.is_success() {
-        let bytes = read(&mut response, &url, MAX_REFUSAL).await?.0;
-        let text = String::from_utf8_lossy(&bytes).trim().to_owned();
-        return Err(QueryError::Refused { url: place, status, text });
+    if !response.status().is_success() {
+        return Err(refusal(&url, &mut response).await?);
     }
-    let partial = response.headers().get("x-vivace-partial");
-    let partial = partial.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
+    let partial = partial_reason(&response);
     match read(&mut response, &url, MAX_BODY).await? {
         (bytes, true) => Ok(Body { bytes, partial, url: place }),
         (_, false) => Err(QueryError::TooLarge { url: place, limit: MAX_BODY }),
     }
+}
+
+/// What the server says instead of an answer.
+async fn refusal(url: &Url, response: &mut Response) -> Result<QueryError, QueryError> {
+    let status = response.status();
+    let bytes = read(response, url, MAX_REFUSAL).await?.0;
+    let text = String::from_utf8_lossy(&bytes).trim().to_owned();
+    Ok(QueryError::Refused { url: place(url), status, text })
+}
+
+/// Why the answer is not complete, from `X-Vivace-Partial`.
+pub(crate) fn partial_reason(response: &Response) -> Option<String> {
+    let value = response.headers().get("x-vivace-partial")?;
+    Some(String::from_utf8_lossy(value.as_bytes()).into_owned())
 }
 
 /// Reads at most `limit` bytes; says whether that was all.
@@ -139,7 +163,8 @@ async fn read(response: &mut Response, url: &Url, limit: usize) -> Result<(Vec<u
     Ok((bytes, true))
 }
 
-fn unreachable(url: &Url, error: &reqwest::Error) -> QueryError {
+/// No connection, or it broke.
+pub(crate) fn unreachable(url: &Url, error: &reqwest::Error) -> QueryError {
     let mut reason = String::new();
     let mut cause: Option<&dyn Error> = error.source().or(Some(error));
     while let Some(error) = cause {

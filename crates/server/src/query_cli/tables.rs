@@ -78,7 +78,7 @@ pub(super) fn values_table(answer: &TagValuesAnswer, terminal: &Terminal) -> Str
 }
 
 /// The table as lines without trailing blanks, and an empty line; nothing of one without rows.
-pub(super) fn lines(table: &Table) -> String {
+pub(crate) fn lines(table: &Table) -> String {
     if table.is_empty() {
         return String::new();
     }

@@ -35,7 +35,7 @@ impl Terminal {
     }
 
     /// An empty table that fits.
-    pub(super) fn table(&self, header: &[&str]) -> Table {
+    pub(crate) fn table(&self, header: &[&str]) -> Table {
         let mut table = Table::new();
         table.load_preset(presets::NOTHING).force_no_tty().set_header(header.to_vec());
         match self.width {

@@ -49,7 +49,8 @@ impl TimeArgs {
     }
 }
 
-fn parse_time(text: &str, now: UnixNanos) -> Result<UnixNanos, QueryError> {
+/// Reads a time as `--start` and `--end` take it.
+pub(crate) fn parse_time(text: &str, now: UnixNanos) -> Result<UnixNanos, QueryError> {
     let refuse = || {
         let expected = "RFC 3339 (2026-01-31T12:00:00Z), unix seconds, now or now-1h";
         QueryError::Usage(format!("`{text}` is not a time: write {expected}"))

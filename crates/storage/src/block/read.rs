@@ -26,7 +26,7 @@ use vivace_model::{TenantId, TimeRange, TraceId};
 use super::lineage::Parents;
 use super::tables::Tables;
 use super::{BlockError, SPANS_FILE};
-use crate::index::{BlockIndex, INDEX_FILE, IndexBuilder};
+use crate::index::{BlockIndex, INDEX_FILE, IndexBuilder, IndexScope};
 use crate::{BlockMeta, limits, paths};
 
 /// Batches of a block, in its order.
@@ -40,8 +40,10 @@ pub type TraceFilter = Arc<HashSet<TraceId>>;
 pub struct Projection {
     /// Fixed columns by name.
     pub fixed: Vec<&'static str>,
-    /// Attributes by scope and key.
+    /// Attributes by scope and key, where they have columns of their own.
     pub attributes: Vec<(AttributeScope, String)>,
+    /// Attributes by scope and key, where they stand in lists: of spans, resources, scopes, events, links.
+    pub listed: Vec<(IndexScope, String)>,
     /// All columns, whatever the rest says.
     pub everything: bool,
 }
@@ -50,6 +52,12 @@ impl Projection {
     /// Every column.
     pub fn everything() -> Self {
         Self { everything: true, ..Self::default() }
+    }
+
+    /// Adds an attribute, wherever it stands.
+    pub fn attribute(&mut self, scope: AttributeScope, key: &str) {
+        self.attributes.push((scope, key.to_owned()));
+        self.listed.push((scope.into(), key.to_owned()));
     }
 
     /// Positions of the wanted columns in a block's or the head's schema.
@@ -77,7 +85,19 @@ impl Projection {
         if let Some(own) = AttributeColumn::from_column_name(name) {
             return self.attributes.iter().any(|(scope, key)| *scope == own.scope && *key == own.key);
         }
-        self.attributes.iter().any(|(scope, _)| scope.list_column() == name)
+        self.listed.iter().any(|(scope, _)| list_of(*scope) == Some(name))
+    }
+}
+
+/// The column that has a scope's lists.
+fn list_of(scope: IndexScope) -> Option<&'static str> {
+    match scope {
+        IndexScope::Intrinsic => None,
+        IndexScope::Resource => Some(schema::RESOURCE_ATTRIBUTES),
+        IndexScope::Span => Some(schema::SPAN_ATTRIBUTES),
+        IndexScope::Instrumentation => Some(schema::SCOPE_ATTRIBUTES),
+        IndexScope::Event => Some(schema::EVENTS),
+        IndexScope::Link => Some(schema::LINKS),
     }
 }
 

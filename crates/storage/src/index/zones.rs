@@ -105,6 +105,11 @@ impl ZoneColumn {
         }
     }
 
+    /// Whether any zone may have the text, or the key.
+    pub fn may_have_anywhere(&self, hash: ValueHash) -> bool {
+        (0..self.zones.len()).any(|zone| self.may_have(zone, hash))
+    }
+
     /// Whether a zone may have any value.
     pub fn may_have_any(&self, zone: usize) -> bool {
         !matches!(self.zones.get(zone), Some(Zone::Empty))

@@ -1,0 +1,184 @@
+//! Counting a batch's spans by group and step in plain arrays, before they go into the table: most queries do no more.
+
+use arrow::array::{RecordBatch, UInt64Array};
+use arrow::buffer::BooleanBuffer;
+use rustc_hash::FxHashMap;
+use vivace_model::schema;
+use vivace_storage::columns::column;
+
+use super::plan::{Function, Grouping, MetricsPlan};
+use super::sketch::Sketch;
+use super::table::Table;
+use crate::QueryError;
+use crate::eval::{Operand, columnar};
+
+/// Groups times steps; with more a batch goes span by span.
+const MOST_CELLS: usize = 1 << 18;
+
+/// Whether spans that fall together need not be told apart.
+pub(super) fn suffices(plan: &MetricsPlan) -> bool {
+    let counts = matches!(plan.function, Function::Count { .. } | Function::Quantiles { .. });
+    counts && plan.exemplars == 0 && !plan.extrapolate
+}
+
+/// Adds the selected rows of a batch; false when there are too many groups for it.
+pub(super) fn tally(
+    plan: &MetricsPlan,
+    batch: &RecordBatch,
+    selected: &BooleanBuffer,
+    table: &mut Table,
+) -> Result<bool, QueryError> {
+    let groups = Groups::of(&plan.by, batch)?;
+    let steps = plan.window.steps();
+    let cells = groups.count.saturating_mul(steps);
+    if cells > MOST_CELLS {
+        return Ok(false);
+    }
+    let starts: &UInt64Array = column(batch, schema::START)?;
+    let cell_of = |row: usize| {
+        let step = plan.window.step_of(starts.value(row))? as usize;
+        Some(groups.of_row(row) * steps + step)
+    };
+    let add = |cell: usize, what: Counted| {
+        let values = groups.values(cell / steps);
+        table.add_counted(plan, &values, (cell % steps) as u32, what)
+    };
+    match &plan.function {
+        Function::Quantiles { measured, .. } => {
+            let numbers = columnar::numbers(&measured.attribute, batch)?;
+            sketch(selected, cells, cell_of, |row| numbers[row], add)?;
+        }
+        _ => count(selected, cells, cell_of, add)?,
+    }
+    Ok(true)
+}
+
+/// Spans of one group and step.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Counted {
+    Spans(u64),
+    /// Numbers of one bucket of a sketch.
+    Bucket {
+        bucket: i32,
+        count: u64,
+    },
+    /// All numbers lie between these.
+    Bounds(f64, f64),
+}
+
+fn count<E>(
+    selected: &BooleanBuffer,
+    cells: usize,
+    cell_of: impl Fn(usize) -> Option<usize>,
+    mut add: impl FnMut(usize, Counted) -> Result<(), E>,
+) -> Result<(), E> {
+    let mut counts = vec![0_u64; cells];
+    let mut note = |row| {
+        if let Some(cell) = cell_of(row) {
+            counts[cell] += 1;
+        }
+    };
+    if selected.count_set_bits() == selected.len() {
+        (0..selected.len()).for_each(&mut note);
+    } else {
+        selected.set_indices().for_each(&mut note);
+    }
+    let counted = counts.into_iter().enumerate().filter(|(_, count)| *count > 0);
+    counted.map(|(cell, count)| (cell, Counted::Spans(count))).try_for_each(|(cell, count)| add(cell, count))
+}
+
+fn sketch<E>(
+    selected: &BooleanBuffer,
+    cells: usize,
+    cell_of: impl Fn(usize) -> Option<usize>,
+    number_of: impl Fn(usize) -> Option<f64>,
+    mut add: impl FnMut(usize, Counted) -> Result<(), E>,
+) -> Result<(), E> {
+    let mut bounds = vec![(f64::INFINITY, f64::NEG_INFINITY); cells];
+    let mut counts: FxHashMap<(u32, i32), u64> = FxHashMap::default();
+    for row in selected.set_indices() {
+        let (Some(cell), Some(number)) = (cell_of(row), number_of(row)) else { continue };
+        let (least, greatest) = &mut bounds[cell];
+        *least = least.min(number);
+        *greatest = greatest.max(number);
+        *counts.entry((cell as u32, Sketch::bucket(number))).or_default() += 1;
+    }
+    for ((cell, bucket), count) in counts {
+        add(cell as usize, Counted::Bucket { bucket, count })?;
+    }
+    let bounds = bounds.into_iter().enumerate().filter(|(_, (least, greatest))| least <= greatest);
+    bounds.into_iter().try_for_each(|(cell, (least, greatest))| add(cell, Counted::Bounds(least, greatest)))
+}
+
+/// The groups of a batch's rows, numbered.
+struct Groups<'a> {
+    /// Per grouping.
+    columns: Vec<columnar::Coded<'a>>,
+    numbers: Numbers,
+    /// How many groups there may be.
+    count: usize,
+}
+
+enum Numbers {
+    /// All rows are of one group.
+    One,
+    /// The only grouping's own.
+    Direct,
+    /// Per row, and of each number the codes it stands for.
+    Compact { of_rows: Vec<u32>, codes: Vec<Vec<u32>> },
+}
+
+impl<'a> Groups<'a> {
+    fn of(by: &[Grouping], batch: &'a RecordBatch) -> Result<Self, QueryError> {
+        /// More values than this in a dictionary are hardly all used.
+        const FEW: usize = 1 << 10;
+        let coded = |grouping: &Grouping| columnar::coded(&grouping.sources, batch);
+        let columns = by.iter().map(coded).collect::<Result<Vec<_>, _>>()?;
+        Ok(match columns.as_slice() {
+            [] => Self { columns, numbers: Numbers::One, count: 1 },
+            [only] if only.values.len() <= FEW => {
+                let count = only.values.len();
+                Self { columns, numbers: Numbers::Direct, count }
+            }
+            _ => Self::compact(columns, batch.num_rows()),
+        })
+    }
+
+    fn compact(columns: Vec<columnar::Coded<'a>>, rows: usize) -> Self {
+        let (mut numbers, mut codes) = (FxHashMap::<Vec<u32>, u32>::default(), Vec::new());
+        let mut of_rows = Vec::with_capacity(rows);
+        let mut key = Vec::with_capacity(columns.len());
+        for row in 0..rows {
+            key.clear();
+            key.extend(columns.iter().map(|column| column.codes[row]));
+            let number = numbers.get(&key).copied().unwrap_or_else(|| {
+                let next = codes.len() as u32;
+                numbers.insert(key.clone(), next);
+                codes.push(key.clone());
+                next
+            });
+            of_rows.push(number);
+        }
+        let count = codes.len();
+        Self { columns, numbers: Numbers::Compact { of_rows, codes }, count }
+    }
+
+    fn of_row(&self, row: usize) -> usize {
+        match &self.numbers {
+            Numbers::One => 0,
+            Numbers::Direct => self.columns[0].codes[row] as usize,
+            Numbers::Compact { of_rows, .. } => of_rows[row] as usize,
+        }
+    }
+
+    fn values(&self, group: usize) -> Vec<Operand<'_>> {
+        let value = |(column, code): (&'_ columnar::Coded<'a>, usize)| column.values[code].clone();
+        match &self.numbers {
+            Numbers::One => Vec::new(),
+            Numbers::Direct => vec![value((&self.columns[0], group))],
+            Numbers::Compact { codes, .. } => {
+                self.columns.iter().zip(codes[group].iter().map(|code| *code as usize)).map(value).collect()
+            }
+        }
+    }
+}
