@@ -17,12 +17,14 @@ pub enum Holder {
     Query,
     /// What is known of open blocks: kept while there is room.
     Cache,
+    /// Merging blocks.
+    Compaction,
 }
 
 impl Holder {
     /// Every holder, in the order of their counters.
-    pub const ALL: [Holder; 5] =
-        [Holder::Decode, Holder::Head, Holder::BlockBuild, Holder::Query, Holder::Cache];
+    pub const ALL: [Holder; 6] =
+        [Holder::Decode, Holder::Head, Holder::BlockBuild, Holder::Query, Holder::Cache, Holder::Compaction];
 
     /// The metric label.
     pub fn name(self) -> &'static str {
@@ -32,6 +34,7 @@ impl Holder {
             Holder::BlockBuild => "block_build",
             Holder::Query => "query",
             Holder::Cache => "cache",
+            Holder::Compaction => "compaction",
         }
     }
 }

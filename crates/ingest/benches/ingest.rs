@@ -10,7 +10,6 @@ use opentelemetry_proto::tonic::common::v1::{AnyValue, InstrumentationScope, Key
 use opentelemetry_proto::tonic::resource::v1::Resource;
 use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span, Status};
 use prost::Message;
-use vivace_base::Randomness;
 use vivace_ingest::otlp::columns;
 use vivace_storage::block::{build_block, join_batches};
 use vivace_storage::columns::AttributeOrder;

@@ -246,6 +246,16 @@ impl BlockReader {
         rows: &[Range<usize>],
         projection: &Projection,
     ) -> Result<SpanStream, BlockError> {
+        self.read_rows_in(rows, projection, limits::SELECTED_BATCH_ROWS)
+    }
+
+    /// The same in batches of so many rows.
+    pub(crate) fn read_rows_in(
+        &self,
+        rows: &[Range<usize>],
+        projection: &Projection,
+        batch_rows: usize,
+    ) -> Result<SpanStream, BlockError> {
         let groups = self.metadata.metadata().row_groups();
         let (mut wanted, mut selected, mut selectable) = (Vec::new(), Vec::new(), 0);
         let mut first = 0;
@@ -267,12 +277,42 @@ impl BlockReader {
         }
         let selection = RowSelection::from_consecutive_ranges(selected.into_iter(), selectable);
         let builder = self.builder(projection).with_row_groups(wanted).with_row_selection(selection);
-        self.stream(builder.with_batch_size(limits::SELECTED_BATCH_ROWS))
+        self.stream(builder.with_batch_size(batch_rows))
     }
 
     /// Number of rows.
     pub fn row_count(&self) -> usize {
         usize::try_from(self.metadata.metadata().file_metadata().num_rows()).unwrap_or_default()
+    }
+
+    /// The attributes that have columns of their own, and in how many rows each is.
+    pub(crate) fn attribute_columns(&self) -> Vec<(AttributeColumn, u64)> {
+        let metadata = self.metadata.metadata();
+        let leaves = metadata.file_metadata().schema_descr();
+        let own = (0..leaves.num_columns())
+            .filter_map(|leaf| Some((leaf, AttributeColumn::from_column_name(leaves.column(leaf).name())?)));
+        let present = |leaf: usize| {
+            let chunks = metadata.row_groups().iter().map(|group| group.column(leaf));
+            let counts = chunks.map(|chunk| {
+                let nulls = chunk.statistics().and_then(|statistics| statistics.null_count_opt());
+                u64::try_from(chunk.num_values())
+                    .unwrap_or_default()
+                    .saturating_sub(nulls.unwrap_or_default())
+            });
+            counts.sum()
+        };
+        own.map(|(leaf, column)| (column, present(leaf))).collect()
+    }
+
+    /// About how many bytes of memory all rows would take: what the pages hold, and for each value of each column where
+    /// it is.
+    pub(crate) fn decoded_bytes(&self) -> u64 {
+        const WHERE: u64 = 8;
+        let metadata = self.metadata.metadata();
+        let pages =
+            metadata.row_groups().iter().map(|group| u64::try_from(group.total_byte_size()).unwrap_or(0));
+        let leaves = metadata.file_metadata().schema_descr().num_columns() as u64;
+        pages.sum::<u64>().saturating_add((self.row_count() as u64).saturating_mul(leaves * WHERE))
     }
 
     /// Whether whoever wrote the block left out spans that were there already.
