@@ -37,6 +37,12 @@ impl BlockId {
         let random = u128::from(randomness.next_u64()) << 16 | u128::from(randomness.next_u64() & 0xffff);
         Self(millis | random)
     }
+
+    /// When it was made, in nanoseconds since the epoch, cut to the millisecond.
+    pub fn created(self) -> UnixNanos {
+        let millis = u64::try_from(self.0 >> 80).unwrap_or(u64::MAX);
+        millis.saturating_mul(1_000_000)
+    }
 }
 
 impl fmt::Display for BlockId {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use vivace_base::{ByteSize, Clock, MemoryBudget, Randomness, SystemRandomness};
+use vivace_base::{Clock, MemoryBudget, Randomness, SystemRandomness};
 use vivace_ingest::{Accepted, Ingest, IngestContext, IngestError, IngestOptions, IngestStats};
 use vivace_model::{TenantId, Tenants, TraceId};
 use vivace_query::{

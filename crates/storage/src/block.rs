@@ -14,6 +14,7 @@ mod write;
 pub use conform::conform;
 pub use join::join_batches;
 pub(crate) use layout::sorted_rows;
+pub(crate) use layout::{RowKeys, count_attributes};
 pub use layout::{choose_columns, column_order, row_order};
 pub use read::{BlockReader, Projection, SpanStream, TraceFilter};
 pub use sorted::SortedSpans;
@@ -79,7 +80,11 @@ impl BlockError {
         }
     }
 
-    fn store(operation: &'static str, path: &object_store::path::Path, error: &object_store::Error) -> Self {
+    pub(crate) fn store(
+        operation: &'static str,
+        path: &object_store::path::Path,
+        error: &object_store::Error,
+    ) -> Self {
         let kind = match error {
             object_store::Error::NotFound { .. } => ErrorKind::Corrupt,
             _ => ErrorKind::Unavailable,

@@ -9,6 +9,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use futures::TryStreamExt;
 use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutPayload};
+use tokio::sync::Notify;
 use vivace_base::{ByteSize, Randomness};
 use vivace_model::TenantId;
 
@@ -19,7 +20,7 @@ use format::Stored;
 
 pub use format::FORMAT;
 pub use registry::Catalogs;
-pub use snapshot::{BlockMeta, Snapshot, WalRange};
+pub use snapshot::{BlockMeta, Snapshot, Tombstone, WalRange};
 
 /// One tenant's catalog as this process knows it. Any number of processes may have the same one.
 #[derive(Debug)]
@@ -30,6 +31,8 @@ pub struct Catalog {
     latest: RwLock<Arc<Snapshot>>,
     /// Held by the one commit or refresh under way; guards the oldest version that may still be in the store.
     writer: tokio::sync::Mutex<u64>,
+    /// Told of every new snapshot; shared by the catalogs of a [`Catalogs`].
+    changed: Arc<Notify>,
 }
 
 enum Put {
@@ -49,7 +52,8 @@ impl Catalog {
         randomness: Arc<dyn Randomness>,
     ) -> Result<Self, CatalogError> {
         let latest = RwLock::new(Arc::new(Snapshot::default()));
-        let catalog = Self { store, tenant, randomness, latest, writer: tokio::sync::Mutex::new(1) };
+        let (writer, changed) = (tokio::sync::Mutex::new(1), Arc::default());
+        let catalog = Self { store, tenant, randomness, latest, writer, changed };
         let mut oldest = catalog.writer.lock().await;
         catalog.load_newest(&mut oldest).await?;
         drop(oldest);
@@ -227,6 +231,7 @@ impl Catalog {
 
     fn set(&self, snapshot: Snapshot) {
         *self.latest.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(snapshot);
+        self.changed.notify_one();
     }
 
     fn failed(&self, operation: &'static str, version: u64, source: object_store::Error) -> CatalogError {

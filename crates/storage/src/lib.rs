@@ -4,6 +4,7 @@
 pub mod block;
 pub mod catalog;
 pub mod columns;
+pub mod compaction;
 mod durable;
 mod error;
 pub mod index;
@@ -15,8 +16,11 @@ mod varint;
 pub mod wal;
 
 pub use block::{BlockError, BlockReader, Projection};
-pub use catalog::{BlockMeta, Catalog, Catalogs, Snapshot, WalRange};
+pub use catalog::{BlockMeta, Catalog, Catalogs, Snapshot, Tombstone, WalRange};
 pub use columns::ColumnError;
+pub use compaction::{
+    CompactionContext, CompactionOptions, CompactionStats, Compactor, TenantPolicies, TenantPolicy,
+};
 pub use error::{CatalogError, StoreError, WalError};
 pub use index::IndexError;
 pub use live::{LiveBatch, LiveSnapshot, LiveSpans};

@@ -15,6 +15,27 @@ pub const MAX_TENANTS: usize = 10_000;
 /// How many tenants' catalogs are opened at once at start.
 pub const TENANTS_OPENED_AT_ONCE: usize = 16;
 
+/// How many removed blocks a catalog remembers until their objects are deleted.
+pub const MAX_TOMBSTONES: usize = 50_000;
+
+/// Rows of a batch read from a block that is being compacted.
+pub const COMPACTION_READ_ROWS: usize = 2_048;
+/// Rows that compaction writes at once.
+pub const COMPACTION_WRITE_ROWS: usize = 8_192;
+/// Rows of small traces with parts in several blocks that are put in order in memory at once; a trace with more is
+/// merged as it is read.
+pub const COMPACTION_GROUP_ROWS: usize = 4_096;
+/// Bytes of a compacted block that are sent to the object store at once.
+pub const COMPACTION_UPLOAD_PART: usize = 5 << 20;
+/// How many such parts are under way at once.
+pub const COMPACTION_UPLOADS: usize = 2;
+/// How many attributes are counted at once to find those that get a column; the rarest are forgotten.
+pub const COMPACTION_COUNTED_ATTRIBUTES: usize = 32_768;
+/// How many removed blocks of a tenant are deleted in a row.
+pub const DELETED_AT_ONCE: usize = 100;
+/// How many damaged blocks are remembered to be left alone.
+pub const MAX_DAMAGED: usize = 10_000;
+
 /// One row in this many must have an attribute for it to get a column of its own: about one percent.
 pub const ROWS_PER_COLUMN_VALUE: usize = 100;
 /// One row in this many for batches in memory, where a column costs four bytes for each row that has nothing.

@@ -25,9 +25,14 @@ pub fn snapshot_path(tenant: &TenantId, version: u64) -> Path {
     catalog_prefix(tenant).join(format!("{version:020}.json"))
 }
 
+/// The folder of a tenant's blocks.
+pub fn blocks_prefix(tenant: &TenantId) -> Path {
+    Path::from_iter([TENANTS, tenant.as_str(), BLOCKS])
+}
+
 /// The folder of one block's files.
 pub fn block_prefix(tenant: &TenantId, block: BlockId) -> Path {
-    Path::from_iter([TENANTS, tenant.as_str(), BLOCKS, &block.to_string()])
+    blocks_prefix(tenant).join(block.to_string())
 }
 
 /// The version in a snapshot's file name; [`None`] for anything else in the folder.

@@ -63,6 +63,8 @@ struct State {
     /// Per operation, in how many of a hundred calls it fails before and after the effect.
     percentages: BTreeMap<Operation, (u64, u64)>,
     calls: BTreeMap<Operation, u64>,
+    /// How many more calls there are until nothing works any more, and how the last one fails.
+    crash: Option<(u64, Fault)>,
 }
 
 impl FaultingStore {
@@ -87,11 +89,23 @@ impl FaultingStore {
         self.script(operation, None);
     }
 
+    /// After so many more calls, of whatever operation, the process is dead to the store: the next call fails like this,
+    /// and what it still tries, nothing works.
+    pub fn crash_after(&self, calls: u64, last: Fault) {
+        self.plan.locked(|state| state.crash = Some((calls, last)));
+    }
+
+    /// Whether a crash that was ordered has come.
+    pub fn has_crashed(&self) -> bool {
+        self.plan.locked(|state| matches!(state.crash, Some((0, Fault::BeforeEffect))))
+    }
+
     /// Nothing fails any more.
     pub fn heal(&self) {
         self.plan.locked(|state| {
             state.scripted.clear();
             state.percentages.clear();
+            state.crash = None;
         });
     }
 
@@ -113,6 +127,11 @@ impl Plan {
     fn next(&self, operation: Operation) -> Option<Fault> {
         self.locked(|state| {
             *state.calls.entry(operation).or_default() += 1;
+            match &mut state.crash {
+                Some((0, fault)) => return Some(std::mem::replace(fault, Fault::BeforeEffect)),
+                Some((left, _)) => *left -= 1,
+                None => {}
+            }
             if let Some(scripted) = state.scripted.get_mut(&operation).and_then(VecDeque::pop_front) {
                 return scripted;
             }

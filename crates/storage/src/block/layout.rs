@@ -19,7 +19,7 @@ pub fn choose_columns(batches: &[RecordBatch]) -> Result<Vec<AttributeColumn>, C
     let enough = rows_for_column(rows, limits::ROWS_PER_COLUMN_VALUE);
     let mut counted: HashMap<AttributeColumn, usize> = HashMap::new();
     for batch in batches {
-        for (column, rows) in count(batch)? {
+        for (column, rows) in count_attributes(batch)? {
             *counted.entry(column).or_default() += rows;
         }
     }
@@ -83,7 +83,7 @@ fn topological(after: &[Vec<usize>]) -> Vec<usize> {
 }
 
 /// In how many rows each attribute that may have a column is.
-fn count(batch: &RecordBatch) -> Result<Vec<(AttributeColumn, usize)>, ColumnError> {
+pub(crate) fn count_attributes(batch: &RecordBatch) -> Result<Vec<(AttributeColumn, usize)>, ColumnError> {
     let schema = batch.schema();
     let own = schema.fields().iter().zip(batch.columns()).filter_map(|(field, array)| {
         Some((AttributeColumn::from_column_name(field.name())?, array.len() - array.null_count()))
@@ -121,7 +121,7 @@ fn count_listed<'a>(list: &AttributeList<'a>) -> HashMap<(&'a str, ValueType), u
 /// # Errors
 /// [`ColumnError`] when a batch is not of the span schema.
 pub fn row_order(batches: &[RecordBatch]) -> Result<Vec<(usize, usize)>, ColumnError> {
-    let keys: Vec<_> = batches.iter().map(Keys::new).collect::<Result<_, _>>()?;
+    let keys: Vec<_> = batches.iter().map(RowKeys::new).collect::<Result<_, _>>()?;
     let mut traces = Traces::default();
     for (at, keys) in keys.iter().enumerate() {
         let ids = (0..keys.starts.len()).map(|row| keys.trace_ids.value(row));
@@ -216,7 +216,7 @@ impl<'a> Traces<'a> {
 }
 
 /// The columns that order rows.
-struct Keys<'a> {
+pub(crate) struct RowKeys<'a> {
     trace_ids: &'a FixedSizeBinaryArray,
     span_ids: &'a FixedSizeBinaryArray,
     starts: &'a UInt64Array,
@@ -224,8 +224,8 @@ struct Keys<'a> {
     durations: &'a Int64Array,
 }
 
-impl<'a> Keys<'a> {
-    fn new(batch: &'a RecordBatch) -> Result<Self, ColumnError> {
+impl<'a> RowKeys<'a> {
+    pub(crate) fn new(batch: &'a RecordBatch) -> Result<Self, ColumnError> {
         Ok(Self {
             trace_ids: column(batch, schema::TRACE_ID)?,
             span_ids: column(batch, schema::SPAN_ID)?,
@@ -235,7 +235,8 @@ impl<'a> Keys<'a> {
         })
     }
 
-    fn of_span(&self, row: usize) -> (u64, &'a [u8], i8, i64) {
+    /// Orders the spans of one trace.
+    pub(crate) fn of_span(&self, row: usize) -> (u64, &'a [u8], i8, i64) {
         (self.starts.value(row), self.span_ids.value(row), self.kinds.value(row), self.durations.value(row))
     }
 }

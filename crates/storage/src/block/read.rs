@@ -111,6 +111,7 @@ pub struct BlockReader {
     metadata: ArrowReaderMetadata,
     range: TimeRange,
     bytes: u64,
+    footer_bytes: u64,
     /// Shared by clones, so that they are read once.
     pub(super) tables: Arc<Tables>,
 }
@@ -146,7 +147,7 @@ impl BlockReader {
             .map_err(|error| unreadable(&path, &error))?;
         let metadata = ArrowReaderMetadata::try_new(Arc::new(footer), ArrowReaderOptions::new())
             .map_err(|error| unreadable(&path, &error))?;
-        let tables = Arc::default();
+        let (tables, footer_bytes) = (Arc::default(), metadata.metadata().memory_size() as u64);
         Ok(Self {
             store,
             id: meta.id,
@@ -155,6 +156,7 @@ impl BlockReader {
             metadata,
             range: meta.range,
             bytes: meta.bytes,
+            footer_bytes,
             tables,
         })
     }
@@ -186,7 +188,7 @@ impl BlockReader {
 
     /// Bytes in memory: the footer, and what of the index has been read.
     pub fn memory(&self) -> u64 {
-        self.metadata.metadata().memory_size() as u64 + self.tables.memory()
+        self.footer_bytes + self.tables.memory()
     }
 
     /// The block's index; [`None`] when it has none that can be read, which costs only speed. It is opened once and
@@ -244,6 +246,16 @@ impl BlockReader {
         rows: &[Range<usize>],
         projection: &Projection,
     ) -> Result<SpanStream, BlockError> {
+        self.read_rows_in(rows, projection, limits::SELECTED_BATCH_ROWS)
+    }
+
+    /// The same in batches of so many rows.
+    pub(crate) fn read_rows_in(
+        &self,
+        rows: &[Range<usize>],
+        projection: &Projection,
+        batch_rows: usize,
+    ) -> Result<SpanStream, BlockError> {
         let groups = self.metadata.metadata().row_groups();
         let (mut wanted, mut selected, mut selectable) = (Vec::new(), Vec::new(), 0);
         let mut first = 0;
@@ -265,12 +277,42 @@ impl BlockReader {
         }
         let selection = RowSelection::from_consecutive_ranges(selected.into_iter(), selectable);
         let builder = self.builder(projection).with_row_groups(wanted).with_row_selection(selection);
-        self.stream(builder.with_batch_size(limits::SELECTED_BATCH_ROWS))
+        self.stream(builder.with_batch_size(batch_rows))
     }
 
     /// Number of rows.
     pub fn row_count(&self) -> usize {
         usize::try_from(self.metadata.metadata().file_metadata().num_rows()).unwrap_or_default()
+    }
+
+    /// The attributes that have columns of their own, and in how many rows each is.
+    pub(crate) fn attribute_columns(&self) -> Vec<(AttributeColumn, u64)> {
+        let metadata = self.metadata.metadata();
+        let leaves = metadata.file_metadata().schema_descr();
+        let own = (0..leaves.num_columns())
+            .filter_map(|leaf| Some((leaf, AttributeColumn::from_column_name(leaves.column(leaf).name())?)));
+        let present = |leaf: usize| {
+            let chunks = metadata.row_groups().iter().map(|group| group.column(leaf));
+            let counts = chunks.map(|chunk| {
+                let nulls = chunk.statistics().and_then(|statistics| statistics.null_count_opt());
+                u64::try_from(chunk.num_values())
+                    .unwrap_or_default()
+                    .saturating_sub(nulls.unwrap_or_default())
+            });
+            counts.sum()
+        };
+        own.map(|(leaf, column)| (column, present(leaf))).collect()
+    }
+
+    /// About how many bytes of memory all rows would take: what the pages hold, and for each value of each column where
+    /// it is.
+    pub(crate) fn decoded_bytes(&self) -> u64 {
+        const WHERE: u64 = 8;
+        let metadata = self.metadata.metadata();
+        let pages =
+            metadata.row_groups().iter().map(|group| u64::try_from(group.total_byte_size()).unwrap_or(0));
+        let leaves = metadata.file_metadata().schema_descr().num_columns() as u64;
+        pages.sum::<u64>().saturating_add((self.row_count() as u64).saturating_mul(leaves * WHERE))
     }
 
     /// Whether whoever wrote the block left out spans that were there already.

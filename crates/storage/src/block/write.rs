@@ -193,6 +193,7 @@ pub async fn store_block(
         format: schema::FORMAT,
         wal,
         level: 0,
+        stored: id.created(),
     };
     for (file, bytes) in [(INDEX_FILE, block.index), (SPANS_FILE, block.bytes)] {
         let path = prefix.clone().join(file);

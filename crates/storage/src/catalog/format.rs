@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use vivace_base::{BlockId, ParseBlockIdError, UnixNanos};
 use vivace_model::TimeRange;
 
-use super::{BlockMeta, Snapshot, WalRange};
+use super::{BlockMeta, Snapshot, Tombstone, WalRange};
 use crate::{CatalogError, Seq};
 
 /// The newest format of catalog snapshots that is read, and the one that is written.
-pub const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 2;
 
 /// A snapshot and who wrote it.
 #[derive(Debug)]
@@ -31,6 +32,9 @@ struct Document {
     commit: String,
     blocks: Vec<Block>,
     covered: BTreeMap<String, Seq>,
+    /// Since format 2.
+    #[serde(default)]
+    tombstones: Vec<Gone>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -43,8 +47,17 @@ struct Block {
     end_unix_nano: u64,
     format: u32,
     level: u32,
+    /// Since format 2; before, when the block was made.
+    #[serde(default)]
+    stored_unix_nano: Option<UnixNanos>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     wal: Option<Wal>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Gone {
+    id: String,
+    removed_unix_nano: UnixNanos,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -61,6 +74,7 @@ pub(super) fn encode(snapshot: &Snapshot, commit: &str) -> Vec<u8> {
         commit: commit.to_owned(),
         blocks: snapshot.blocks.iter().map(Block::from).collect(),
         covered: snapshot.covered.clone(),
+        tombstones: snapshot.tombstones.iter().map(Gone::from).collect(),
     };
     serde_json::to_vec(&document)
         .expect("strings, integers and maps with string keys always have a JSON form")
@@ -78,7 +92,13 @@ pub(super) fn decode(bytes: &[u8], version: u64, path: &str) -> Result<Stored, C
         return Err(corrupt(format!("it says it is version {}", document.version)));
     }
     let blocks = document.blocks.into_iter().map(BlockMeta::try_from).collect::<Result<_, _>>();
-    let snapshot = Snapshot { version, blocks: blocks.map_err(corrupt)?, covered: document.covered };
+    let tombstones = document.tombstones.into_iter().map(Tombstone::try_from).collect::<Result<_, _>>();
+    let snapshot = Snapshot {
+        version,
+        blocks: blocks.map_err(corrupt)?,
+        covered: document.covered,
+        tombstones: tombstones.map_err(corrupt)?,
+    };
     Ok(Stored { commit: document.commit, snapshot })
 }
 
@@ -95,6 +115,7 @@ impl From<&BlockMeta> for Block {
             end_unix_nano: meta.range.end,
             format: meta.format,
             level: meta.level,
+            stored_unix_nano: Some(meta.stored),
             wal: meta.wal.as_ref().map(wal),
         }
     }
@@ -104,8 +125,9 @@ impl TryFrom<Block> for BlockMeta {
     type Error = String;
 
     fn try_from(block: Block) -> Result<Self, String> {
+        let id = parse(&block.id)?;
         Ok(Self {
-            id: block.id.parse().map_err(|e: vivace_base::ParseBlockIdError| e.to_string())?,
+            id,
             rows: block.rows,
             traces: block.traces,
             bytes: block.bytes,
@@ -113,6 +135,25 @@ impl TryFrom<Block> for BlockMeta {
             format: block.format,
             wal: block.wal.map(|wal| WalRange { writer: wal.writer, first: wal.first, last: wal.last }),
             level: block.level,
+            stored: block.stored_unix_nano.unwrap_or(id.created()),
         })
     }
+}
+
+impl From<&Tombstone> for Gone {
+    fn from(tombstone: &Tombstone) -> Self {
+        Self { id: tombstone.id.to_string(), removed_unix_nano: tombstone.removed }
+    }
+}
+
+impl TryFrom<Gone> for Tombstone {
+    type Error = String;
+
+    fn try_from(gone: Gone) -> Result<Self, String> {
+        Ok(Self { id: parse(&gone.id)?, removed: gone.removed_unix_nano })
+    }
+}
+
+fn parse(id: &str) -> Result<BlockId, String> {
+    id.parse().map_err(|error: ParseBlockIdError| error.to_string())
 }

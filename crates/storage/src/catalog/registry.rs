@@ -3,6 +3,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use futures::StreamExt;
 use object_store::ObjectStore;
+use tokio::sync::Notify;
 use vivace_base::{ErrorKind, Randomness};
 use vivace_model::TenantId;
 
@@ -19,6 +20,7 @@ pub struct Catalogs {
     /// A tenant whose catalog is damaged keeps its error, and its requests get it.
     open: RwLock<BTreeMap<TenantId, Result<Arc<Catalog>, CatalogError>>>,
     opening: tokio::sync::Mutex<()>,
+    changed: Arc<Notify>,
 }
 
 impl Catalogs {
@@ -34,6 +36,7 @@ impl Catalogs {
         let listed = store.list_with_delimiter(Some(&prefix)).await;
         let listed = listed.map_err(|e| CatalogError::store("list", &prefix, e))?;
         let tenants: Vec<TenantId> = listed.common_prefixes.iter().filter_map(tenant_of).collect();
+        let changed = Arc::<Notify>::default();
         let opened = futures::stream::iter(tenants)
             .map(|tenant| {
                 let (store, randomness) = (Arc::clone(&store), Arc::clone(&randomness));
@@ -48,9 +51,9 @@ impl Catalogs {
                 Err(error) => tracing::error!(%tenant, %error, "this tenant's blocks cannot be read"),
                 Ok(_) => {}
             }
-            open.insert(tenant, catalog.map(Arc::new));
+            open.insert(tenant, catalog.map(|catalog| shared(catalog, &changed)));
         }
-        Ok(Self { store, randomness, open: RwLock::new(open), opening: tokio::sync::Mutex::new(()) })
+        Ok(Self { store, randomness, open: RwLock::new(open), opening: tokio::sync::Mutex::new(()), changed })
     }
 
     /// A tenant's catalog; [`None`] for a tenant that has never had a block here.
@@ -78,14 +81,23 @@ impl Catalogs {
         }
         let catalog =
             Catalog::open(Arc::clone(&self.store), tenant.clone(), Arc::clone(&self.randomness)).await?;
-        let catalog = Arc::new(catalog);
+        let catalog = shared(catalog, &self.changed);
         let mut open = self.open.write().unwrap_or_else(PoisonError::into_inner);
         open.insert(tenant.clone(), Ok(Arc::clone(&catalog)));
         Ok(catalog)
+    }
+
+    /// Waits until a catalog has a snapshot that the last wait did not see. For one waiter.
+    pub async fn changed(&self) {
+        self.changed.notified().await;
     }
 
     /// Every tenant known here, in order.
     pub fn tenants(&self) -> Vec<TenantId> {
         self.open.read().unwrap_or_else(PoisonError::into_inner).keys().cloned().collect()
     }
+}
+
+fn shared(catalog: Catalog, changed: &Arc<Notify>) -> Arc<Catalog> {
+    Arc::new(Catalog { changed: Arc::clone(changed), ..catalog })
 }

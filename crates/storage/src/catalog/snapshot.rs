@@ -1,9 +1,9 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
-use vivace_base::BlockId;
+use vivace_base::{BlockId, UnixNanos};
 use vivace_model::TimeRange;
 
-use crate::Seq;
+use crate::{Seq, limits};
 
 /// What the catalog knows of a block.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,6 +24,17 @@ pub struct BlockMeta {
     pub wal: Option<WalRange>,
     /// How often its spans have been compacted.
     pub level: u32,
+    /// When the newest of its spans first came into a block; what merging blocks does not change.
+    pub stored: UnixNanos,
+}
+
+/// A block that was taken out of the catalog. Its objects stay for a while, for queries that know it from before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Tombstone {
+    /// The block.
+    pub id: BlockId,
+    /// When it was taken out.
+    pub removed: UnixNanos,
 }
 
 /// A run of records of one write-ahead log, both ends inclusive.
@@ -46,6 +57,8 @@ pub struct Snapshot {
     pub blocks: Vec<BlockMeta>,
     /// Per write-ahead log: every record of this tenant up to and including this one is in a block.
     pub covered: BTreeMap<String, Seq>,
+    /// Blocks whose objects are still to be deleted, in the order they were taken out.
+    pub tombstones: Vec<Tombstone>,
 }
 
 impl Snapshot {
@@ -66,5 +79,41 @@ impl Snapshot {
             *covered = wal.last.max(*covered);
         }
         Some(next)
+    }
+
+    /// This snapshot with `new` in place of the blocks `old`, which have tombstones from `now` on; [`None`] when one of
+    /// `old` is gone: someone else was faster, or it is done already.
+    pub fn replacing(&self, old: &[BlockId], new: &[BlockMeta], now: UnixNanos) -> Option<Self> {
+        let known: HashSet<BlockId> = self.blocks.iter().map(|block| block.id).collect();
+        if old.iter().any(|id| !known.contains(id)) {
+            return None;
+        }
+        let mut next = self.without_blocks(old, now)?;
+        next.blocks.extend_from_slice(new);
+        Some(next)
+    }
+
+    /// This snapshot without those of the blocks that it has; [`None`] when it has none of them.
+    pub fn without_blocks(&self, ids: &[BlockId], now: UnixNanos) -> Option<Self> {
+        let leaving: HashSet<BlockId> = ids.iter().copied().collect();
+        let (gone, blocks): (Vec<_>, Vec<_>) =
+            self.blocks.iter().cloned().partition(|block| leaving.contains(&block.id));
+        if gone.is_empty() {
+            return None;
+        }
+        let mut next = Self { blocks, ..self.clone() };
+        next.tombstones.extend(gone.iter().map(|block| Tombstone { id: block.id, removed: now }));
+        // Who is forgotten here is found by listing, as other garbage is.
+        let surplus = next.tombstones.len().saturating_sub(limits::MAX_TOMBSTONES);
+        next.tombstones.drain(..surplus);
+        Some(next)
+    }
+
+    /// This snapshot without those of the tombstones that it has; [`None`] when it has none of them.
+    pub fn without_tombstones(&self, ids: &[BlockId]) -> Option<Self> {
+        let deleted: HashSet<BlockId> = ids.iter().copied().collect();
+        let mut next = self.clone();
+        next.tombstones.retain(|tombstone| !deleted.contains(&tombstone.id));
+        (next.tombstones.len() < self.tombstones.len()).then_some(next)
     }
 }

@@ -29,6 +29,7 @@ fn block(number: u64) -> BlockMeta {
         format: 1,
         wal: Some(WalRange { writer: "writer".to_owned(), first: number, last: number }),
         level: 0,
+        stored: number,
     }
 }
 
@@ -296,8 +297,8 @@ async fn damage_and_newer_formats_are_named() {
         matches!(error, CatalogError::Corrupt { .. }) && error.to_string().contains("the/path"),
         "{error}"
     );
-    let error = corrupt(r#"{"format":2,"everything":"else"}"#);
-    assert!(matches!(error, CatalogError::UnsupportedFormat { found: 2, known: 1, .. }), "{error}");
+    let error = corrupt(r#"{"format":3,"everything":"else"}"#);
+    assert!(matches!(error, CatalogError::UnsupportedFormat { found: 3, known: 2, .. }), "{error}");
     let error = corrupt(r#"{"format":1,"version":8,"commit":"c","blocks":[],"covered":{}}"#);
     assert!(error.to_string().contains("it says it is version 8"), "{error}");
     let block = r#"{"id":"xyz","rows":1,"traces":1,"bytes":1,"start_unix_nano":1,"end_unix_nano":1,"format":1,"level":0}"#;
@@ -306,11 +307,8 @@ async fn damage_and_newer_formats_are_named() {
     assert!(error.to_string().contains("`xyz` is not a block id"), "{error}");
 }
 
-#[test]
-fn version_1_is_read_and_unknown_fields_are_ignored() {
-    let bytes = include_bytes!("../../testdata/catalog-v1.json");
-    let stored = format::decode(bytes, 7, "fixture").expect("valid");
-    assert_eq!(stored.commit, "0123456789abcdef0123456789abcdef");
+/// What both fixtures have.
+fn stored_blocks() -> Vec<BlockMeta> {
     let id = |text: &str| text.parse().expect("valid");
     let first = BlockMeta {
         id: id("018bcfe568000123456789abcdef0123"),
@@ -321,17 +319,81 @@ fn version_1_is_read_and_unknown_fields_are_ignored() {
         format: 1,
         wal: Some(WalRange { writer: "00112233445566778899aabbccddeeff".to_owned(), first: 1, last: 12 }),
         level: 0,
+        stored: 1_700_000_000_000_000_000,
     };
     let second =
         BlockMeta { id: id("018bcfe568000123456789abcdef0124"), wal: None, level: 2, ..first.clone() };
+    vec![first, second]
+}
+
+#[test]
+fn version_1_is_read_and_unknown_fields_are_ignored() {
+    let bytes = include_bytes!("../../testdata/catalog-v1.json");
+    let stored = format::decode(bytes, 7, "fixture").expect("valid");
+    assert_eq!(stored.commit, "0123456789abcdef0123456789abcdef");
     let covered = [("00112233445566778899aabbccddeeff".to_owned(), 12)].into();
-    assert_eq!(stored.snapshot, Snapshot { version: 7, blocks: vec![first, second], covered });
+    let expected = Snapshot { version: 7, blocks: stored_blocks(), covered, tombstones: Vec::new() };
+    assert_eq!(stored.snapshot, expected);
+}
+
+#[test]
+fn version_2_is_read() {
+    let bytes = include_bytes!("../../testdata/catalog-v2.json");
+    let stored = format::decode(bytes, 9, "fixture").expect("valid");
+    let [first, second] = &stored_blocks()[..] else { panic!("two blocks") };
+    let merged = BlockMeta { stored: 1_700_000_060_000_000_000, ..second.clone() };
+    let removed = 1_700_000_123_000_000_000;
+    let gone = |text: &str| Tombstone { id: text.parse().expect("valid"), removed };
+    let tombstones = vec![gone("018bcfe568000123456789abcdef0120"), gone("018bcfe568000123456789abcdef0121")];
+    let covered = [("00112233445566778899aabbccddeeff".to_owned(), 12)].into();
+    let blocks = vec![first.clone(), merged];
+    assert_eq!(stored.snapshot, Snapshot { version: 9, blocks, covered, tombstones });
+}
+
+fn with_blocks(numbers: std::ops::Range<u64>) -> Snapshot {
+    numbers.fold(Snapshot::default(), |snapshot, number| {
+        snapshot.with_block(&block(number)).expect("a new block")
+    })
+}
+
+#[test]
+fn blocks_are_replaced_all_or_none() {
+    let snapshot = with_blocks(1..4);
+    let old = expected_ids([1, 3]);
+    let next = snapshot.replacing(&old, &[block(9)], 77).expect("all are there");
+    assert_eq!(ids(&next), expected_ids([2, 9]));
+    assert_eq!(
+        next.tombstones.iter().map(|gone| (gone.id, gone.removed)).collect::<Vec<_>>(),
+        [(old[0], 77), (old[1], 77)]
+    );
+    assert_eq!(next.covered_through("writer"), 3, "the log stays covered");
+    assert_eq!(next.replacing(&old, &[block(9)], 78), None, "it is done");
+    assert_eq!(snapshot.replacing(&expected_ids([1, 8]), &[block(9)], 77), None, "one is gone");
+}
+
+#[test]
+fn blocks_are_dropped_and_their_tombstones_too() {
+    let next = with_blocks(1..4).without_blocks(&expected_ids([2, 8]), 77).expect("one is there");
+    assert_eq!((ids(&next), next.tombstones.len()), (expected_ids([1, 3]), 1));
+    assert_eq!(next.without_blocks(&expected_ids([2, 8]), 78), None);
+    let clean = next.without_tombstones(&expected_ids([2])).expect("one is there");
+    assert_eq!((clean.tombstones.len(), clean.without_tombstones(&expected_ids([2]))), (0, None));
+}
+
+#[test]
+fn tombstones_are_bounded() {
+    let tombstone = Tombstone { id: block(1).id, removed: 5 };
+    let full = Snapshot { tombstones: vec![tombstone; crate::limits::MAX_TOMBSTONES], ..with_blocks(2..3) };
+    let next = full.without_blocks(&expected_ids([2]), 77).expect("it is there");
+    assert_eq!(next.tombstones.len(), crate::limits::MAX_TOMBSTONES);
+    assert_eq!(next.tombstones.last().map(|gone| gone.id), Some(block(2).id));
 }
 
 #[test]
 fn a_snapshot_survives_its_format() {
     let snapshot =
         (1..=3).try_fold(Snapshot::default(), |s, number| s.with_block(&block(number))).expect("new blocks");
+    let snapshot = snapshot.without_blocks(&expected_ids([2]), 77).expect("it is there");
     let snapshot = Snapshot { version: 9, ..snapshot };
     let stored = format::decode(&format::encode(&snapshot, "commit"), 9, "path").expect("valid");
     assert_eq!((stored.snapshot, stored.commit.as_str()), (snapshot, "commit"));

@@ -38,6 +38,20 @@ fn deletes_fail_one_by_one() {
 }
 
 #[test]
+fn after_a_crash_nothing_works() {
+    for (last, has_effect) in [(Fault::BeforeEffect, false), (Fault::AfterEffect, true)] {
+        let store = store();
+        store.crash_after(1, last);
+        assert!(put(&store, "a") && !store.has_crashed());
+        assert!(!put(&store, "b") && store.has_crashed());
+        assert!(!put(&store, "c"));
+        assert_eq!(["a", "b", "c"].map(|name| holds(&store, name)), [true, has_effect, false]);
+        store.heal();
+        assert!(put(&store, "c"));
+    }
+}
+
+#[test]
 fn random_faults_stop_when_healed() {
     let store = store();
     store.fail_at_random(Operation::Put, 50, 0);
