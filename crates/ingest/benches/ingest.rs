@@ -138,7 +138,7 @@ fn decoding(c: &mut Criterion) {
         let spans = traces * SPANS_PER_TRACE;
         let order = AttributeOrder::default();
         let batch = columns(&body, &order).expect("well-formed").spans;
-        println!(
+        eprintln!(
             "{name}: {} B of OTLP and {} B of columns a span, {} columns",
             body.len() / spans,
             batch.get_array_memory_size() / spans,
@@ -171,7 +171,7 @@ fn joining(c: &mut Criterion) {
         let second: Vec<_> = first.chunks(4).map(join).collect();
         let third: Vec<_> = second.chunks(4).map(join).collect();
         let whole = join(&third);
-        println!("{name}: {} B a span when joined", whole.get_array_memory_size() / whole.num_rows());
+        eprintln!("{name}: {} B a span when joined", whole.get_array_memory_size() / whole.num_rows());
         for (level, parts) in
             [("4 of 1 k", &first[..4]), ("4 of 4 k", &second[..4]), ("4 of 16 k", &third[..4])]
         {

@@ -6,6 +6,7 @@ mod attribute_log;
 mod decode;
 mod encode;
 mod gather;
+mod lists;
 mod order;
 mod text;
 mod texts;
@@ -15,8 +16,9 @@ pub(crate) use order::{OrderBuilder, read_order};
 
 pub use access::{AttributeList, AttributeValues, EventColumns, LinkColumns, ValueRef, column, list_column};
 pub use decode::SpanDecoder;
-pub use encode::{AttributesBuilder, SpanBatchBuilder, SpanFields};
+pub use encode::{SpanBatchBuilder, SpanFields};
 pub use gather::gather_batches;
+pub use lists::AttributesBuilder;
 pub use order::AttributeOrder;
 pub use text::{TextColumn, text_column};
 

@@ -75,9 +75,9 @@ pub(crate) fn starting(adjust: impl FnOnce(&mut Config)) -> App {
 #[async_trait]
 impl Backend for FakeBackend {
     async fn export(&self, tenant: &TenantId, request: Bytes) -> Result<Accepted, IngestError> {
-        self.admit()?;
         let request = ExportTraceServiceRequest::decode(request)
             .map_err(|error| IngestError::Malformed { format: "protobuf", reason: error.to_string() })?;
+        self.admit()?;
         self.received.lock().unwrap().push((tenant.clone(), request));
         Ok(self.accepted.clone())
     }

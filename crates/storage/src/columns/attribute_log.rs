@@ -4,7 +4,7 @@ use arrow::array::{ArrayRef, BooleanArray, Float64Array, Int64Array, ListArray, 
 use arrow::buffer::{BooleanBuffer, Buffer, NullBuffer, OffsetBuffer, ScalarBuffer};
 use vivace_model::schema::{AttributeColumn, AttributeScope, ValueType};
 
-use super::encode::AttributesBuilder;
+use super::lists::AttributesBuilder;
 use super::order::{AttributeOrder, OrderBuilder};
 use super::texts::{Keys, NONE, Texts, dictionary};
 use super::{ValueRef, rows_for_column};

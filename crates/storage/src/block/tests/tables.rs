@@ -20,7 +20,7 @@ fn mesh(traces: u64) -> Vec<Span> {
         for at in 0..1 + trace * 7 % 40 {
             let mut span = rich_span(1);
             span.trace_id.0[..8].copy_from_slice(&(trace.wrapping_mul(0x9E37_79B9_7F4A_7C15)).to_be_bytes());
-            span.span_id = SpanId((trace << 16 | at + 1).to_be_bytes());
+            span.span_id = SpanId(((trace << 16) | (at + 1)).to_be_bytes());
             let parent = if at % 11 == 10 { 0xdead } else { trace << 16 | (at / 2 + 1) };
             span.parent_span_id = (at > 0).then(|| SpanId(parent.to_be_bytes()));
             span.kind = SpanKind::Server;
