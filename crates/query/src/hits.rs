@@ -8,9 +8,9 @@ use arrow::buffer::BooleanBuffer;
 use futures::TryStreamExt;
 use vivace_base::Holder;
 use vivace_model::schema::{self, AttributeScope};
-use vivace_model::{SpanId, StatusCode, TraceId};
+use vivace_model::{SpanId, StatusCode, TraceId, Value};
 use vivace_storage::Projection;
-use vivace_storage::columns::{AttributeValues, ValueRef, column, text_column};
+use vivace_storage::columns::{AttributeValues, TextColumn, ValueRef, column, text_column};
 use vivace_traceql::Attribute;
 
 use crate::eval::{Operand, columnar, trace_level};
@@ -55,9 +55,10 @@ pub(crate) async fn results(
     let hits: Vec<Hit> = traces.iter().map(hit).collect();
     let stats = service_stats(looker, looked, &hits).await?;
     let rows = Rows::read(looker, looked, plan, &hits).await?;
-    let results =
-        hits.into_iter().zip(stats).filter_map(|(hit, stats)| result(looked, plan, &rows, hit, stats));
-    Ok(results.collect())
+    let shown: Vec<Shown<'_>> =
+        rows.batches.iter().map(|batch| Shown::new(plan, batch)).collect::<Result<_, _>>()?;
+    let hits = hits.into_iter().zip(stats);
+    Ok(hits.filter_map(|(hit, stats)| result(looked, &rows, &shown, hit, stats)).collect())
 }
 
 /// The first rows that a spanset selects in a trace's rows, in its order, and how many it selects: the left side's,
@@ -208,74 +209,84 @@ impl Rows {
     }
 }
 
+/// The columns of a batch that results show.
+struct Shown<'a> {
+    trace_ids: &'a FixedSizeBinaryArray,
+    span_ids: &'a FixedSizeBinaryArray,
+    names: TextColumn<'a>,
+    starts: &'a UInt64Array,
+    durations: &'a Int64Array,
+    services: Vec<Option<ValueRef<'a>>>,
+    /// Bare name and values of what the query mentions.
+    attributes: Vec<(&'a str, Vec<Operand<'a>>)>,
+}
+
+impl<'a> Shown<'a> {
+    fn new(plan: &'a SearchPlan, batch: &'a RecordBatch) -> Result<Self, QueryError> {
+        let values = |attribute: &'a Attribute| -> Result<_, QueryError> {
+            Ok((attribute.bare_name(), columnar::values(attribute, batch)?))
+        };
+        Ok(Self {
+            trace_ids: column(batch, schema::TRACE_ID)?,
+            span_ids: column(batch, schema::SPAN_ID)?,
+            names: text_column(batch, schema::NAME)?,
+            starts: column(batch, schema::START)?,
+            durations: column(batch, schema::DURATION)?,
+            services: AttributeValues::gather(batch, AttributeScope::Resource, SERVICE_NAME)?.0,
+            attributes: plan.shown.iter().map(values).collect::<Result<_, _>>()?,
+        })
+    }
+
+    fn name(&self, row: usize) -> String {
+        self.names.get(row).unwrap_or_default().to_owned()
+    }
+
+    fn span(&self, row: usize) -> MatchedSpan {
+        let start = self.starts.value(row);
+        let mut attributes: Vec<(String, Value)> = Vec::with_capacity(self.attributes.len());
+        for (key, values) in &self.attributes {
+            if let Some(value) = values[row].to_output()
+                && !attributes.iter().any(|(other, _)| other == key)
+            {
+                attributes.push(((*key).to_owned(), value));
+            }
+        }
+        MatchedSpan {
+            span_id: SpanId(self.span_ids.value(row).try_into().unwrap_or_default()),
+            name: self.name(row),
+            start,
+            duration: columnar::end(start, self.durations.value(row)).saturating_sub(start),
+            attributes,
+        }
+    }
+}
+
 fn result(
     looked: &Looked<'_>,
-    plan: &SearchPlan,
     rows: &Rows,
+    shown: &[Shown<'_>],
     hit: Hit,
     service_stats: Stats,
 ) -> Option<TraceMatch> {
-    let root = looked.runs.root(hit.entry).and_then(|row| rows.find(row));
-    let shown: Vec<_> = hit.shown.iter().filter_map(|row| rows.find(*row)).collect();
-    let (first_batch, first) = *shown.first()?;
-    let trace_ids: &FixedSizeBinaryArray = column(&rows.batches[first_batch], schema::TRACE_ID).ok()?;
-    let range = looked.runs.range(hit.entry);
-    let of_root = |read: fn(&RecordBatch, usize) -> Option<String>| {
-        root.and_then(|(batch, row)| read(&rows.batches[batch], row))
+    let at = |row: usize| {
+        let (batch, row) = rows.find(row)?;
+        Some((shown.get(batch)?, row))
     };
+    let root = looked.runs.root(hit.entry).and_then(at);
+    let spans: Vec<_> = hit.shown.iter().filter_map(|row| at(*row)).collect();
+    let (first, row) = spans.first()?;
+    let range = looked.runs.range(hit.entry);
     Some(TraceMatch {
-        trace_id: TraceId(trace_ids.value(first).try_into().ok()?),
-        root_service_name: of_root(service_of),
-        root_trace_name: of_root(|batch, row| {
-            Some(text_column(batch, schema::NAME).ok()?.get(row).unwrap_or_default().to_owned())
-        }),
+        trace_id: TraceId(first.trace_ids.value(*row).try_into().ok()?),
+        root_service_name: root.map(|(shown, row)| text(shown.services[row]).unwrap_or_default().to_owned()),
+        root_trace_name: root.map(|(shown, row)| shown.name(row)),
         start: range.start,
         duration: range.end - range.start,
         span_sets: vec![SpanSet {
-            spans: shown.iter().filter_map(|(batch, row)| span(plan, &rows.batches[*batch], *row)).collect(),
+            spans: spans.iter().map(|(shown, row)| shown.span(*row)).collect(),
             matched: hit.matched,
             attributes: Vec::new(),
         }],
         service_stats,
     })
-}
-
-fn service_of(batch: &RecordBatch, row: usize) -> Option<String> {
-    let service = AttributeValues::gather(&batch.slice(row, 1), AttributeScope::Resource, SERVICE_NAME)
-        .ok()?
-        .0
-        .first()
-        .copied()
-        .flatten()
-        .map(|value| text(Some(value)).unwrap_or_default().to_owned());
-    Some(service.unwrap_or_default())
-}
-
-fn span(plan: &SearchPlan, batch: &RecordBatch, row: usize) -> Option<MatchedSpan> {
-    let here = batch.slice(row, 1);
-    let ids: &FixedSizeBinaryArray = column(&here, schema::SPAN_ID).ok()?;
-    let starts: &UInt64Array = column(&here, schema::START).ok()?;
-    let durations: &Int64Array = column(&here, schema::DURATION).ok()?;
-    let start = starts.value(0);
-    let mut attributes: Vec<(String, vivace_model::Value)> = Vec::new();
-    for attribute in &plan.shown {
-        let value = shown_value(attribute, &here);
-        let key = attribute.bare_name();
-        if let Some(value) = value
-            && !attributes.iter().any(|(other, _)| other == key)
-        {
-            attributes.push((key.to_owned(), value));
-        }
-    }
-    Some(MatchedSpan {
-        span_id: SpanId(ids.value(0).try_into().ok()?),
-        name: text_column(&here, schema::NAME).ok()?.get(0).unwrap_or_default().to_owned(),
-        start,
-        duration: columnar::end(start, durations.value(0)).saturating_sub(start),
-        attributes,
-    })
-}
-
-fn shown_value(attribute: &Attribute, row: &RecordBatch) -> Option<vivace_model::Value> {
-    columnar::values(attribute, row).ok()?.first().and_then(Operand::to_output)
 }

@@ -12,7 +12,7 @@ use futures::TryStreamExt;
 use vivace_base::{Holder, MemoryBudget, Reservation};
 use vivace_model::{Span, Trace, TraceId};
 use vivace_storage::Projection;
-use vivace_storage::index::TraceRuns;
+use vivace_storage::index::{TraceIds, TraceRuns};
 
 use crate::QueryError;
 use crate::eval::{Filter, columnar, vector};
@@ -69,17 +69,14 @@ impl Looker {
         Ok(Some(looked))
     }
 
-    /// The rows of the traces of a unit that are worth looking at.
-    pub(crate) async fn rows(
-        &self,
-        piece: usize,
-        entries: Range<usize>,
-    ) -> Result<Option<Vec<Range<usize>>>, QueryError> {
-        let Some((runs, entries)) = self.alive(piece, entries).await? else { return Ok(None) };
-        Ok(Some(joined(entries.iter().map(|entry| runs.rows(*entry)))))
+    /// Which traces a piece has.
+    pub(crate) async fn ids(&self, piece: usize) -> Result<Option<&TraceIds>, QueryError> {
+        let Some(piece) = self.source.pieces().get(piece) else { return Ok(None) };
+        Ok(self.source.undamaged(piece.ids(&self.budget).await)?)
     }
 
-    async fn alive(
+    /// The traces of a unit that are worth looking at, and the table they are places of.
+    pub(crate) async fn alive(
         &self,
         at: usize,
         entries: Range<usize>,

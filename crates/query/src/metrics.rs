@@ -19,6 +19,7 @@ mod columns;
 mod compare;
 mod exemplars;
 mod lines;
+mod picker;
 mod plan;
 mod sampling;
 mod second;

@@ -5,21 +5,24 @@ use std::ops::Range;
 use arrow::array::{FixedSizeBinaryArray, Int8Array, RecordBatch, UInt64Array};
 use arrow::buffer::BooleanBuffer;
 use futures::TryStreamExt;
-use vivace_base::Holder;
+use vivace_base::{Holder, MemoryRefused};
 use vivace_model::schema;
 use vivace_model::{SpanId, SpanKind, TraceId};
 use vivace_storage::columns::{column, text_column};
+use vivace_storage::index::TraceRuns;
 use vivace_storage::{ColumnError, Projection};
 use vivace_traceql::Attribute;
 
 use super::collect::Job;
 use super::exemplars::Candidate;
+use super::picker::Picker;
 use super::plan::MetricsPlan;
 use super::sampling::weight;
 use super::table::{Observation, Table};
 use super::tally;
 use crate::QueryError;
 use crate::eval::{Operand, columnar, vector};
+use crate::look::joined;
 use crate::plan::Local;
 
 /// Adds the spans of a unit's traces, but for those that are spread; how many were looked at.
@@ -30,21 +33,62 @@ pub(super) async fn measure(
     table: &mut Table,
 ) -> Result<u64, QueryError> {
     let looker = &job.looker;
-    let Some(rows) = looker.rows(piece, entries).await? else { return Ok(0) };
-    let mut batches = looker.source.read(piece, Some(&rows), &projection(&job.plan), &looker.budget).await?;
+    let Some((runs, entries)) = looker.alive(piece, entries).await? else { return Ok(0) };
+    if !tally::suffices(&job.plan) {
+        return each_row(job, piece, runs, &entries, table, Table::observe).await;
+    }
+    let picks = job.plan.exemplars > 0;
+    let ids = if picks { looker.ids(piece).await? } else { None };
+    let mut picker = ids.map(|ids| Picker::new(job.plan.window, job.plan.exemplars, ids, runs, &entries));
+    let rows = joined(entries.iter().map(|entry| runs.rows(*entry)));
+    let columns = projection(&job.plan, false);
+    let mut batches = looker.source.read(piece, Some(&rows), &columns, &looker.budget).await?;
     let mut spans = 0;
     while let Some(batch) = batches.try_next().await? {
         let _reserved = looker.budget.reserve(Holder::Query, batch.get_array_memory_size() as u64)?;
-        measure_batch(&job.plan, &batch, table)?;
+        let selected = selected(&job.plan, &batch)?;
+        tally::tally(&job.plan, &batch, &selected, table)?;
+        if let Some(picker) = &mut picker {
+            picker.follow(&selected, column(&batch, schema::START)?);
+        }
+        spans += batch.num_rows() as u64;
+    }
+    let chosen = picker.map(Picker::chosen).unwrap_or_default();
+    each_row(job, piece, runs, &chosen, table, |table, plan, span| table.offer(plan, span).map(|_| ()))
+        .await?;
+    Ok(spans)
+}
+
+/// Gives every selected span of these traces to `add`; how many were looked at.
+async fn each_row(
+    job: &Job,
+    piece: usize,
+    runs: &TraceRuns,
+    entries: &[usize],
+    table: &mut Table,
+    add: impl Fn(&mut Table, &MetricsPlan, Observation<'_>) -> Result<(), MemoryRefused>,
+) -> Result<u64, QueryError> {
+    if entries.is_empty() {
+        return Ok(0);
+    }
+    let looker = &job.looker;
+    let rows = joined(entries.iter().map(|entry| runs.rows(*entry)));
+    let columns = projection(&job.plan, true);
+    let mut batches = looker.source.read(piece, Some(&rows), &columns, &looker.budget).await?;
+    let mut spans = 0;
+    while let Some(batch) = batches.try_next().await? {
+        let _reserved = looker.budget.reserve(Holder::Query, batch.get_array_memory_size() as u64)?;
+        measure_batch(&job.plan, &batch, |span| add(table, &job.plan, span))?;
         spans += batch.num_rows() as u64;
     }
     Ok(spans)
 }
 
-fn projection(plan: &MetricsPlan) -> Projection {
+/// The columns that matter, those that tell spans apart among them where it does.
+fn projection(plan: &MetricsPlan, ids: bool) -> Projection {
     let mut projection = Projection::default();
     projection.fixed.push(schema::START);
-    if !tally::suffices(plan) {
+    if ids {
         projection.fixed.extend([schema::TRACE_ID, schema::SPAN_ID, schema::KIND]);
     }
     if plan.extrapolate {
@@ -57,11 +101,12 @@ fn projection(plan: &MetricsPlan) -> Projection {
     projection
 }
 
-fn measure_batch(plan: &MetricsPlan, batch: &RecordBatch, table: &mut Table) -> Result<(), QueryError> {
+fn measure_batch(
+    plan: &MetricsPlan,
+    batch: &RecordBatch,
+    mut add: impl FnMut(Observation<'_>) -> Result<(), MemoryRefused>,
+) -> Result<(), QueryError> {
     let selected = selected(plan, batch)?;
-    if tally::suffices(plan) && tally::tally(plan, batch, &selected, table)? {
-        return Ok(());
-    }
     let traces: &FixedSizeBinaryArray = column(batch, schema::TRACE_ID)?;
     let spans: &FixedSizeBinaryArray = column(batch, schema::SPAN_ID)?;
     let kinds: &Int8Array = column(batch, schema::KIND)?;
@@ -90,7 +135,7 @@ fn measure_batch(plan: &MetricsPlan, batch: &RecordBatch, table: &mut Table) -> 
             groups: groups.iter().map(|values| values[row].borrowed()).collect(),
             measured: measured.as_ref().map_or(Operand::Nil, |values| values[row].borrowed()),
         };
-        table.observe(plan, observation)?;
+        add(observation)?;
     }
     Ok(())
 }

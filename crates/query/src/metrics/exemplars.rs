@@ -3,11 +3,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use vivace_model::{SpanId, SpanKind, TraceId};
+use vivace_storage::index::TraceHash;
 
 use crate::MetricsWindow;
 
 /// Spans chosen per part of the window.
-const PER_PART: usize = 2;
+pub(super) const PER_PART: usize = 2;
+
+/// Parts of the window for so many exemplars.
+pub(super) fn parts(exemplars: usize) -> usize {
+    exemplars.div_ceil(PER_PART)
+}
 
 /// A span that may be an exemplar.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -21,7 +27,7 @@ pub(super) struct Candidate {
     pub(super) value: f64,
 }
 
-/// See the module. Ids are as good as random, so the least ones are a fair choice.
+/// See the module. Hashes of ids are as good as random, so the least ones are a fair choice.
 #[derive(Debug)]
 pub(super) struct Exemplars {
     limit: usize,
@@ -37,7 +43,7 @@ impl Exemplars {
         if self.limit == 0 {
             return;
         }
-        let part = window.part_of(candidate.start, self.limit.div_ceil(PER_PART));
+        let part = window.part_of(candidate.start, parts(self.limit));
         insert(self.parts.entry(part).or_default(), (group, candidate));
     }
 
@@ -64,8 +70,10 @@ impl Exemplars {
 }
 
 fn insert(chosen: &mut Vec<(u32, Candidate)>, offered: (u32, Candidate)) {
-    let rank =
-        |(_, candidate): &(u32, Candidate)| (candidate.trace_id, candidate.span_id, candidate.kind as u8);
+    let rank = |(_, candidate): &(u32, Candidate)| {
+        let trace_id = candidate.trace_id;
+        (TraceHash::of(&trace_id), trace_id, candidate.span_id, candidate.kind as u8)
+    };
     let at = chosen.partition_point(|other| rank(other) < rank(&offered));
     // The least span of a trace stands for it; a span in no two groups is offered once.
     let same_trace = |other: &(u32, Candidate)| other.1.trace_id == offered.1.trace_id;

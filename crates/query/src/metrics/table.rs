@@ -69,11 +69,27 @@ impl Table {
         plan: &MetricsPlan,
         observation: Observation<'_>,
     ) -> Result<(), MemoryRefused> {
-        let Observation { mut span, step, weight, groups, measured } = observation;
+        let (step, weight) = (observation.step, observation.weight);
+        let Some((group, number)) = self.offer(plan, observation)? else { return Ok(()) };
+        if !self.cells.contains_key(&(group, step)) {
+            self.memory.take(CELL_BYTES)?;
+        }
+        let cell = self.cells.entry((group, step)).or_insert_with(|| Cell::new(&plan.function));
+        let grown = cell.add(number, weight);
+        self.memory.take(grown as u64 * BUCKET_BYTES)
+    }
+
+    /// Lets a span stand as an exemplar, without counting it; its group and number, if it has one.
+    pub(super) fn offer(
+        &mut self,
+        plan: &MetricsPlan,
+        observation: Observation<'_>,
+    ) -> Result<Option<(u32, f64)>, MemoryRefused> {
+        let Observation { mut span, step, groups, measured, .. } = observation;
         let number = match &measured {
             Operand::Int(number) | Operand::Duration(number) => *number as f64,
             Operand::Float(number) if !number.is_nan() => *number,
-            _ if plan.function.measured().is_some() => return Ok(()),
+            _ if plan.function.measured().is_some() => return Ok(None),
             _ => 0.0,
         };
         let bucket = match &plan.function {
@@ -94,12 +110,7 @@ impl Table {
         }
         span.step = step;
         self.exemplars.offer(plan.window, group, span);
-        if !self.cells.contains_key(&(group, step)) {
-            self.memory.take(CELL_BYTES)?;
-        }
-        let cell = self.cells.entry((group, step)).or_insert_with(|| Cell::new(&plan.function));
-        let grown = cell.add(number, weight);
-        self.memory.take(grown as u64 * BUCKET_BYTES)
+        Ok(Some((group, number)))
     }
 
     /// Adds spans of one group and step that were counted together.

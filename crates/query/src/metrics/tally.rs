@@ -5,6 +5,7 @@ use arrow::buffer::BooleanBuffer;
 use rustc_hash::FxHashMap;
 use vivace_model::schema;
 use vivace_storage::columns::column;
+use vivace_traceql::{Attribute, Intrinsic};
 
 use super::plan::{Function, Grouping, MetricsPlan};
 use super::sketch::Sketch;
@@ -12,28 +13,32 @@ use super::table::Table;
 use crate::QueryError;
 use crate::eval::{Operand, columnar};
 
-/// Groups times steps; with more a batch goes span by span.
+/// Groups times steps; more of them are not counted in an array.
 const MOST_CELLS: usize = 1 << 18;
 
 /// Whether spans that fall together need not be told apart.
 pub(super) fn suffices(plan: &MetricsPlan) -> bool {
-    let counts = matches!(plan.function, Function::Count { .. } | Function::Quantiles { .. });
-    counts && plan.exemplars == 0 && !plan.extrapolate
+    let counts = match &plan.function {
+        Function::Count { .. } => true,
+        // Every span has one, so that every selected span may be an exemplar.
+        Function::Quantiles { measured, .. } => {
+            plan.exemplars == 0 || measured.attribute == Attribute::Intrinsic(Intrinsic::Duration)
+        }
+        _ => false,
+    };
+    counts && !plan.extrapolate
 }
 
-/// Adds the selected rows of a batch; false when there are too many groups for it.
+/// Adds the selected rows of a batch.
 pub(super) fn tally(
     plan: &MetricsPlan,
     batch: &RecordBatch,
     selected: &BooleanBuffer,
     table: &mut Table,
-) -> Result<bool, QueryError> {
+) -> Result<(), QueryError> {
     let groups = Groups::of(&plan.by, batch)?;
     let steps = plan.window.steps();
     let cells = groups.count.saturating_mul(steps);
-    if cells > MOST_CELLS {
-        return Ok(false);
-    }
     let starts: &UInt64Array = column(batch, schema::START)?;
     let cell_of = |row: usize| {
         let step = plan.window.step_of(starts.value(row))? as usize;
@@ -46,11 +51,11 @@ pub(super) fn tally(
     match &plan.function {
         Function::Quantiles { measured, .. } => {
             let numbers = columnar::numbers(&measured.attribute, batch)?;
-            sketch(selected, cells, cell_of, |row| numbers[row], add)?;
+            sketch(selected, cell_of, |row| numbers[row], add)?;
         }
         _ => count(selected, cells, cell_of, add)?,
     }
-    Ok(true)
+    Ok(())
 }
 
 /// Spans of one group and step.
@@ -72,6 +77,11 @@ fn count<E>(
     cell_of: impl Fn(usize) -> Option<usize>,
     mut add: impl FnMut(usize, Counted) -> Result<(), E>,
 ) -> Result<(), E> {
+    if cells > MOST_CELLS {
+        let mut counts: FxHashMap<usize, u64> = FxHashMap::default();
+        selected.set_indices().filter_map(cell_of).for_each(|cell| *counts.entry(cell).or_default() += 1);
+        return counts.into_iter().try_for_each(|(cell, count)| add(cell, Counted::Spans(count)));
+    }
     let mut counts = vec![0_u64; cells];
     let mut note = |row| {
         if let Some(cell) = cell_of(row) {
@@ -89,24 +99,22 @@ fn count<E>(
 
 fn sketch<E>(
     selected: &BooleanBuffer,
-    cells: usize,
     cell_of: impl Fn(usize) -> Option<usize>,
     number_of: impl Fn(usize) -> Option<f64>,
     mut add: impl FnMut(usize, Counted) -> Result<(), E>,
 ) -> Result<(), E> {
-    let mut bounds = vec![(f64::INFINITY, f64::NEG_INFINITY); cells];
-    let mut counts: FxHashMap<(u32, i32), u64> = FxHashMap::default();
+    let mut counts: FxHashMap<(usize, i32), u64> = FxHashMap::default();
+    let mut bounds: FxHashMap<usize, (f64, f64)> = FxHashMap::default();
     for row in selected.set_indices() {
         let (Some(cell), Some(number)) = (cell_of(row), number_of(row)) else { continue };
-        let (least, greatest) = &mut bounds[cell];
+        *counts.entry((cell, Sketch::bucket(number))).or_default() += 1;
+        let (least, greatest) = bounds.entry(cell).or_insert((number, number));
         *least = least.min(number);
         *greatest = greatest.max(number);
-        *counts.entry((cell as u32, Sketch::bucket(number))).or_default() += 1;
     }
     for ((cell, bucket), count) in counts {
-        add(cell as usize, Counted::Bucket { bucket, count })?;
+        add(cell, Counted::Bucket { bucket, count })?;
     }
-    let bounds = bounds.into_iter().enumerate().filter(|(_, (least, greatest))| least <= greatest);
     bounds.into_iter().try_for_each(|(cell, (least, greatest))| add(cell, Counted::Bounds(least, greatest)))
 }
 
