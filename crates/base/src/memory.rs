@@ -1,6 +1,6 @@
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use crate::ByteSize;
 
@@ -23,14 +23,8 @@ pub enum Holder {
 
 impl Holder {
     /// Every holder, in the order of their counters.
-    pub const ALL: [Holder; 6] = [
-        Holder::Decode,
-        Holder::Head,
-        Holder::BlockBuild,
-        Holder::Query,
-        Holder::Cache,
-        Holder::Compaction,
-    ];
+    pub const ALL: [Holder; 6] =
+        [Holder::Decode, Holder::Head, Holder::BlockBuild, Holder::Query, Holder::Cache, Holder::Compaction];
 
     /// The metric label.
     pub fn name(self) -> &'static str {
@@ -47,12 +41,15 @@ impl Holder {
 
 /// The process's one memory budget. Whatever grows with input reserves here before it allocates; a refusal becomes
 /// back-pressure or a clear error, never an abort.
-#[derive(Debug)]
 pub struct MemoryBudget {
     limit: u64,
+    pressure: OnceLock<Relief>,
     total: AtomicU64,
     by_holder: [AtomicU64; Holder::ALL.len()],
 }
+
+/// Gives memory back, about as many bytes as it is asked for, if it can.
+pub type Relief = Box<dyn Fn(u64) + Send + Sync>;
 
 /// The budget has no room for the reservation.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -71,7 +68,14 @@ pub struct MemoryRefused {
 impl MemoryBudget {
     /// A budget of `limit`.
     pub fn new(limit: ByteSize) -> Arc<Self> {
-        Arc::new(Self { limit: limit.bytes(), total: AtomicU64::new(0), by_holder: Default::default() })
+        let (limit, pressure) = (limit.bytes(), OnceLock::new());
+        Arc::new(Self { limit, pressure, total: AtomicU64::new(0), by_holder: Default::default() })
+    }
+
+    /// Names who is asked for memory before a reservation is refused: whoever holds what can be had again. Only the
+    /// first one named is.
+    pub fn on_pressure(&self, relief: Relief) {
+        let _ = self.pressure.set(relief);
     }
 
     /// The whole budget.
@@ -94,8 +98,19 @@ impl MemoryBudget {
     /// # Errors
     /// [`MemoryRefused`] when the budget has no room.
     pub fn reserve(self: &Arc<Self>, holder: Holder, bytes: u64) -> Result<Reservation, MemoryRefused> {
-        self.take(holder, bytes)?;
+        self.take_or_relieve(holder, bytes)?;
         Ok(Reservation { budget: Arc::clone(self), holder, bytes })
+    }
+
+    /// Caches give way first, to anybody but a cache.
+    fn take_or_relieve(&self, holder: Holder, bytes: u64) -> Result<(), MemoryRefused> {
+        match (self.take(holder, bytes), self.pressure.get()) {
+            (Err(_), Some(relief)) if holder != Holder::Cache => {
+                relief(bytes);
+                self.take(holder, bytes)
+            }
+            (outcome, _) => outcome,
+        }
     }
 
     fn take(&self, holder: Holder, bytes: u64) -> Result<(), MemoryRefused> {
@@ -137,12 +152,18 @@ impl Reservation {
     /// [`MemoryRefused`] when it would grow past the budget; the share is then unchanged.
     pub fn resize(&mut self, bytes: u64) -> Result<(), MemoryRefused> {
         if bytes > self.bytes {
-            self.budget.take(self.holder, bytes - self.bytes)?;
+            self.budget.take_or_relieve(self.holder, bytes - self.bytes)?;
         } else {
             self.budget.give_back(self.holder, self.bytes - bytes);
         }
         self.bytes = bytes;
         Ok(())
+    }
+}
+
+impl fmt::Debug for MemoryBudget {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "MemoryBudget({} of {})", self.reserved(), self.limit())
     }
 }
 

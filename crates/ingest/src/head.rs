@@ -1,18 +1,21 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use arrow::array::RecordBatch;
-use arrow::compute::concat_batches;
 use tokio::sync::Notify;
 use vivace_base::{Clock, Reservation};
 use vivace_model::TenantId;
 use vivace_storage::block::SortedSpans;
 use vivace_storage::{CommitSink, LiveBatch, LiveSnapshot, LiveSpans, Seq};
 
-/// Two neighbouring batches are joined while together they have no more rows than this: many small requests must not
-/// leave many small arrays behind.
-const JOINED_ROWS: usize = 16_384;
+/// A batch of at least half as many rows is never joined with others.
+const JOINED_ROWS: usize = 65_536;
+/// Batches that take more than this together are not joined.
+const JOINED_BYTES: u64 = 16 << 20;
+/// So many batches of about one size are joined at once, and so many times larger is the next size.
+const JOINED_AT_ONCE: usize = 4;
 
 /// Spans of one request as columns, and the memory they take.
 #[derive(Debug)]
@@ -30,12 +33,16 @@ pub(crate) struct Head {
     /// Told when a batch arrives that makes a tenant due.
     pub(crate) due: Notify,
     due_bytes: u64,
+    /// Told when there may be something to join.
+    grown: Arc<Notify>,
 }
 
 #[derive(Debug, Default)]
 struct Tenants {
     by_id: BTreeMap<TenantId, TenantHead>,
     last_seen: Seq,
+    /// Those whose batches may have become joinable.
+    grown: BTreeSet<TenantId>,
 }
 
 #[derive(Debug, Default)]
@@ -65,6 +72,16 @@ pub(crate) struct Frozen {
     pub(crate) batches: Vec<RecordBatch>,
 }
 
+/// Batches that should be one.
+#[derive(Debug)]
+pub(crate) struct Joinable {
+    pub(crate) tenant: TenantId,
+    pub(crate) batches: Vec<RecordBatch>,
+    pub(crate) bytes: u64,
+    first: Seq,
+    last: Seq,
+}
+
 /// What the head holds.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct HeadSize {
@@ -75,8 +92,13 @@ pub(crate) struct HeadSize {
 impl Head {
     /// An empty head. A tenant is due for a block once it has `due_bytes`.
     pub(crate) fn new(clock: Arc<dyn Clock>, due_bytes: u64) -> Arc<Self> {
-        let tenants = Mutex::default();
-        Arc::new(Self { writer: OnceLock::new(), clock, tenants, due: Notify::new(), due_bytes })
+        let (tenants, grown) = Default::default();
+        Arc::new(Self { writer: OnceLock::new(), clock, tenants, due: Notify::new(), due_bytes, grown })
+    }
+
+    /// Told when [`joinable`](Self::joinable) may have an answer.
+    pub(crate) fn grown(&self) -> Arc<Notify> {
+        Arc::clone(&self.grown)
     }
 
     /// Names the write-ahead log, once it is open.
@@ -94,10 +116,46 @@ impl Head {
         }
         let Prepared { spans, reservation } = prepared;
         head.active.push(HeadBatch { first: seq, last: seq, spans, reservation, sorted: Arc::default() });
-        head.join_small();
         if head.active_bytes() >= self.due_bytes {
             self.due.notify_one();
         }
+        if head.small_batches().is_some() && tenants.grown.insert(tenant.clone()) {
+            self.grown.notify_one();
+        }
+    }
+
+    /// Batches to join next.
+    pub(crate) fn joinable(&self) -> Option<Joinable> {
+        let mut tenants = self.lock();
+        while let Some(tenant) = tenants.grown.first().cloned() {
+            let head = tenants.by_id.get(&tenant);
+            if let Some(small) = head.and_then(|head| Some(&head.active[head.small_batches()?])) {
+                let (first, last) = (small.first()?.first, small.last()?.last);
+                let bytes = small.iter().map(|batch| batch.reservation.bytes()).sum();
+                let batches = small.iter().map(|batch| batch.spans.clone()).collect();
+                return Some(Joinable { tenant, batches, bytes, first, last });
+            }
+            tenants.grown.remove(&tenant);
+        }
+        None
+    }
+
+    /// Puts what was joined in the place of its parts, unless they have been set apart to become a block.
+    pub(crate) fn put_joined(&self, parts: &Joinable, spans: RecordBatch, reservation: Reservation) {
+        let mut tenants = self.lock();
+        let Some(head) = tenants.by_id.get_mut(&parts.tenant) else { return };
+        let Some(start) = head.active.iter().position(|batch| batch.first == parts.first) else { return };
+        let end = start + parts.batches.len();
+        if head.active.get(end - 1).is_some_and(|batch| batch.last == parts.last) {
+            let (first, last) = (parts.first, parts.last);
+            let joined = HeadBatch { first, last, spans, reservation, sorted: Arc::default() };
+            head.active.splice(start..end, [joined]);
+        }
+    }
+
+    /// Gives up on joining a tenant's batches until more come.
+    pub(crate) fn leave_apart(&self, tenant: &TenantId) {
+        self.lock().grown.remove(tenant);
     }
 
     /// Notes a record that needs no place in the head.
@@ -173,27 +231,25 @@ impl TenantHead {
         self.active.iter().map(|batch| batch.reservation.bytes()).sum()
     }
 
-    /// Joins the newest batches as long as the last is not smaller than the one before, so that each span is copied a
-    /// logarithmic number of times.
-    fn join_small(&mut self) {
-        while let [.., before, last] = self.active.as_slice() {
-            let (rows_before, rows) = (before.spans.num_rows(), last.spans.num_rows());
-            if rows < rows_before || rows + rows_before > JOINED_ROWS {
-                return;
+    /// The newest batches that should be one: enough of about one size, so that each span is copied a logarithmic number
+    /// of times.
+    fn small_batches(&self) -> Option<Range<usize>> {
+        let rows = |at: usize| self.active[at].spans.num_rows();
+        let (mut total, mut largest, mut bytes) = (0, 0, 0);
+        for start in (0..self.active.len()).rev() {
+            total += rows(start);
+            bytes += self.active[start].reservation.bytes();
+            largest = largest.max(rows(start));
+            if total > JOINED_ROWS || bytes > JOINED_BYTES || largest > JOINED_ROWS / 2 {
+                return None;
             }
-            let Ok(spans) = concat_batches(&before.spans.schema(), [&before.spans, &last.spans]) else {
-                return;
-            };
-            let bytes = spans.get_array_memory_size() as u64;
-            let (Some(last), Some(before)) = (self.active.pop(), self.active.last_mut()) else { return };
-            let both = before.reservation.bytes() + last.reservation.bytes();
-            drop(last.reservation);
-            // The joined arrays are not larger than the two were; a refusal leaves the smaller share in place.
-            let _ = before.reservation.resize(bytes.min(both));
-            before.last = last.last;
-            before.spans = spans;
-            before.sorted = Arc::default();
+            let older_is_larger = start == 0 || rows(start - 1) >= JOINED_AT_ONCE * largest;
+            let enough = self.active.len() - start >= JOINED_AT_ONCE && total >= 2 * largest;
+            if enough && (older_is_larger || total >= JOINED_AT_ONCE * largest) {
+                return Some(start..self.active.len());
+            }
         }
+        None
     }
 }
 

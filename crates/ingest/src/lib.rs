@@ -4,6 +4,7 @@
 mod cut;
 mod error;
 mod head;
+mod join;
 pub mod otlp;
 mod pipeline;
 

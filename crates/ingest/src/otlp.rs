@@ -1,8 +1,12 @@
-//! OTLP messages to spans and back. The only place that knows how one becomes the other.
+//! OTLP to columns, and spans to OTLP. The only place that knows how one becomes the other.
 
+mod columns;
+#[cfg(test)]
 mod decode;
 mod encode;
 mod lenient;
+mod rejections;
+mod wire;
 
 use bytes::Bytes;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
@@ -10,23 +14,19 @@ use prost::Message;
 
 use crate::IngestError;
 
-pub use decode::{Rejections, keep_valid, spans};
+pub use columns::{Columns, columns};
 pub use encode::{encode, key_value};
+pub use rejections::Rejections;
 
-/// Reads a binary request.
-///
-/// # Errors
-/// [`IngestError::Malformed`] says what is wrong.
-pub fn decode_protobuf(body: Bytes) -> Result<ExportTraceServiceRequest, IngestError> {
-    ExportTraceServiceRequest::decode(body)
-        .map_err(|error| IngestError::Malformed { format: "protobuf", reason: error.to_string() })
-}
-
-/// Reads a JSON request.
+/// Turns a JSON request into a binary one.
 ///
 /// # Errors
 /// [`IngestError::Malformed`] says what is wrong and where.
-pub fn decode_json(body: &[u8]) -> Result<ExportTraceServiceRequest, IngestError> {
+pub fn json_to_protobuf(body: &[u8]) -> Result<Bytes, IngestError> {
+    Ok(decode_json(body)?.encode_to_vec().into())
+}
+
+fn decode_json(body: &[u8]) -> Result<ExportTraceServiceRequest, IngestError> {
     let malformed =
         |error: serde_json::Error| IngestError::Malformed { format: "JSON", reason: error.to_string() };
     if body.trim_ascii_start().first() != Some(&b'{') {

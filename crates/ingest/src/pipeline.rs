@@ -3,23 +3,24 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use arrow::array::RecordBatch;
 use bytes::Bytes;
 use object_store::ObjectStore;
-use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
-use prost::Message;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use vivace_base::{ByteSize, Clock, Holder, MemoryBudget, Randomness};
 use vivace_model::TenantId;
-use vivace_storage::columns::SpanBatchBuilder;
-use vivace_storage::{Catalogs, LiveSpans, Record, Replay, Wal, WalOptions, WalStats};
+use vivace_storage::columns::AttributeOrder;
+use vivace_storage::{Catalogs, LiveSpans, Record, Replay, Replayed, Wal, WalOptions, WalStats};
 
 use crate::IngestError;
 use crate::cut::Cutter;
 use crate::head::{Head, HeadSink, Prepared};
-use crate::otlp::{self, Rejections};
+use crate::join::Joiner;
+use crate::otlp::{self, Columns, Rejections};
 
-/// Format tag of write-ahead log records: a binary OTLP `ExportTraceServiceRequest` whose spans all have valid ids.
+/// Format tag of write-ahead log records: a binary OTLP `ExportTraceServiceRequest` as it was received. Its spans with bad
+/// ids were refused and do not count.
 const OTLP_PROTOBUF: u8 = 1;
 /// Requests above this many bytes are converted on a thread of their own, so that they hold up nobody.
 const LARGE_REQUEST: usize = 256 * 1024;
@@ -101,7 +102,9 @@ pub struct Ingest {
     cutter: Arc<Cutter>,
     catalogs: Arc<Catalogs>,
     budget: Arc<MemoryBudget>,
+    order: Arc<AttributeOrder>,
     counters: Counters,
+    joining: JoinHandle<()>,
     stopping: Arc<Notify>,
     cutting: std::sync::Mutex<Option<JoinHandle<()>>>,
 }
@@ -120,13 +123,17 @@ impl Ingest {
         let IngestContext { catalogs, budget, .. } = context.clone();
         let cutter = Arc::new(Cutter::new(&options, context, Arc::clone(&head), Arc::clone(&wal))?);
         let stopping = Arc::new(Notify::new());
+        let order = Arc::new(AttributeOrder::default());
+        let joiner = Joiner::new(Arc::clone(&head), Arc::clone(&budget), Arc::clone(&order));
         let ingest = Arc::new(Self {
             wal,
             head,
             cutter: Arc::clone(&cutter),
             catalogs,
             budget,
+            order,
             counters: Counters::default(),
+            joining: tokio::spawn(Arc::new(joiner).run()),
             stopping: Arc::clone(&stopping),
             cutting: std::sync::Mutex::default(),
         });
@@ -141,38 +148,43 @@ impl Ingest {
         Arc::clone(&self.head) as Arc<dyn LiveSpans>
     }
 
-    /// Takes a batch: valid spans are durable and queryable when this returns, bad ones are counted and named.
+    /// Takes a binary `ExportTraceServiceRequest`: valid spans are durable and queryable when this returns, bad ones are
+    /// counted and named.
     ///
     /// # Errors
     /// [`IngestError`]: nothing of the batch is acknowledged.
     pub async fn export(
         self: &Arc<Self>,
         tenant: &TenantId,
-        mut request: ExportTraceServiceRequest,
+        payload: Bytes,
     ) -> Result<Accepted, IngestError> {
-        let rejections = otlp::keep_valid(&mut request);
+        let Columns { spans, rejections } = self.decode(payload.clone()).await?;
         self.count_rejections(&rejections);
-        let mut outcome =
-            Accepted { rejected: rejections.total(), message: rejections.message(), accepted: 0 };
-        let payload = Bytes::from(request.encode_to_vec());
-        let bytes = payload.len();
-        let spans = if bytes > LARGE_REQUEST {
-            let build = tokio::task::spawn_blocking(move || columns(request));
-            build.await.map_err(|error| IngestError::Defect(error.to_string()))?
-        } else {
-            columns(request)
+        let outcome = Accepted {
+            accepted: spans.num_rows() as u64,
+            rejected: rejections.total(),
+            message: rejections.message(),
         };
-        outcome.accepted = spans.num_rows() as u64;
         if outcome.accepted == 0 {
             return Ok(outcome);
         }
         self.catalogs.get_or_create(tenant).await?;
         let attachment = self.prepare(spans).await?;
+        let bytes = payload.len() as u64;
         let record = Record { tenant: tenant.clone(), format: OTLP_PROTOBUF, payload, attachment };
         self.wal.append(record).await?;
         self.counters.spans.fetch_add(outcome.accepted, Ordering::Relaxed);
-        self.counters.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
+        self.counters.bytes.fetch_add(bytes, Ordering::Relaxed);
         Ok(outcome)
+    }
+
+    async fn decode(&self, payload: Bytes) -> Result<Columns, IngestError> {
+        if payload.len() <= LARGE_REQUEST {
+            return otlp::columns(&payload, &self.order);
+        }
+        let order = Arc::clone(&self.order);
+        let decode = tokio::task::spawn_blocking(move || otlp::columns(&payload, &order));
+        decode.await.map_err(|error| IngestError::Defect(error.to_string()))?
     }
 
     /// Cuts every head into blocks and waits until they are committed.
@@ -230,7 +242,7 @@ impl Ingest {
     }
 
     /// Reserves room in the head. When there is none, heads are cut early and the batch waits a little.
-    async fn prepare(&self, spans: arrow::array::RecordBatch) -> Result<Prepared, IngestError> {
+    async fn prepare(&self, spans: RecordBatch) -> Result<Prepared, IngestError> {
         let bytes = spans.get_array_memory_size() as u64;
         let mut tries = 0;
         loop {
@@ -262,8 +274,8 @@ impl Ingest {
             };
             let catalog = self.catalogs.get_or_create(&record.tenant).await?;
             let covered = catalog.snapshot().covered_through(self.wal.writer_id()) >= record.seq;
-            let batch = if covered { None } else { replayed_columns(&record) };
-            let Some(batch) = batch else {
+            let batch = if covered { None } else { self.replayed_columns(&record) };
+            let Some(batch) = batch.filter(|batch| batch.num_rows() > 0) else {
                 self.head.skip(record.seq);
                 continue;
             };
@@ -279,7 +291,7 @@ impl Ingest {
         Ok(())
     }
 
-    async fn prepare_replayed(&self, batch: arrow::array::RecordBatch) -> Result<Prepared, IngestError> {
+    async fn prepare_replayed(&self, batch: RecordBatch) -> Result<Prepared, IngestError> {
         let bytes = batch.get_array_memory_size() as u64;
         if let Ok(reservation) = self.budget.reserve(Holder::Head, bytes) {
             return Ok(Prepared { spans: batch, reservation });
@@ -288,29 +300,29 @@ impl Ingest {
         let reservation = self.budget.reserve(Holder::Head, bytes)?;
         Ok(Prepared { spans: batch, reservation })
     }
-}
 
-fn columns(request: ExportTraceServiceRequest) -> arrow::array::RecordBatch {
-    let mut builder = SpanBatchBuilder::default();
-    otlp::spans(request).for_each(|span| builder.push(&span));
-    builder.finish()
-}
-
-fn replayed_columns(record: &vivace_storage::Replayed) -> Option<arrow::array::RecordBatch> {
-    if record.format != OTLP_PROTOBUF {
-        tracing::error!(
-            seq = record.seq,
-            format = record.format,
-            "unknown record in the write-ahead log; skipped"
-        );
-        return None;
-    }
-    match ExportTraceServiceRequest::decode(record.payload.clone()) {
-        Ok(request) => Some(columns(request)),
-        Err(error) => {
-            tracing::error!(seq = record.seq, %error, "undecodable record in the write-ahead log; skipped");
-            None
+    fn replayed_columns(&self, record: &Replayed) -> Option<RecordBatch> {
+        if record.format != OTLP_PROTOBUF {
+            tracing::error!(
+                seq = record.seq,
+                format = record.format,
+                "unknown record in the write-ahead log; skipped"
+            );
+            return None;
         }
+        match otlp::columns(&record.payload, &self.order) {
+            Ok(columns) => Some(columns.spans),
+            Err(error) => {
+                tracing::error!(seq = record.seq, %error, "undecodable record in the write-ahead log; skipped");
+                None
+            }
+        }
+    }
+}
+
+impl Drop for Ingest {
+    fn drop(&mut self) {
+        self.joining.abort();
     }
 }
 

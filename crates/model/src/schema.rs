@@ -1,12 +1,12 @@
 //! The Arrow schema of spans, the same in the live head and in blocks: one row is one span. `docs/formats/block.md`
 //! tells the same to readers from outside.
 //!
-//! Fixed columns come first. Attributes stand in one list column per scope, in the order of their keys; a block gives
-//! frequent ones a typed column of their own, named `{scope}.{key}:{type}`, and keeps only the rest in the list.
+//! Fixed columns come first. Frequent attributes have a typed column of their own, named `{scope}.{key}:{type}`; the
+//! rest stand in one list column per scope, in the order sent.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
-use arrow_schema::{DataType, Field, Fields, Schema};
+use arrow_schema::{DataType, Field, FieldRef, Fields, Schema};
 
 /// Version of the layout below, written into every block's file metadata under [`FORMAT_KEY`].
 pub const FORMAT: u32 = 2;
@@ -67,6 +67,14 @@ pub const EVENTS: &str = "events";
 /// Links, in the order sent.
 pub const LINKS: &str = "links";
 
+/// In which order a span's attributes were sent, where it is not the order of the own columns and the list: for each
+/// attribute sent its position in that order, as a varint. Null in most rows, and a batch may lack the column.
+pub const SPAN_ATTRIBUTE_ORDER: &str = "span_attribute_order";
+/// The same for resource attributes.
+pub const RESOURCE_ATTRIBUTE_ORDER: &str = "resource_attribute_order";
+/// The same for instrumentation scope attributes.
+pub const SCOPE_ATTRIBUTE_ORDER: &str = "scope_attribute_order";
+
 /// Where an attribute stands and may have a column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum AttributeScope {
@@ -115,6 +123,15 @@ impl AttributeScope {
             Self::Span => SPAN_ATTRIBUTES,
             Self::Resource => RESOURCE_ATTRIBUTES,
             Self::Instrumentation => SCOPE_ATTRIBUTES,
+        }
+    }
+
+    /// The column of the order its attributes were sent in.
+    pub fn order_column(self) -> &'static str {
+        match self {
+            Self::Span => SPAN_ATTRIBUTE_ORDER,
+            Self::Resource => RESOURCE_ATTRIBUTE_ORDER,
+            Self::Instrumentation => SCOPE_ATTRIBUTE_ORDER,
         }
     }
 }
@@ -178,9 +195,15 @@ impl AttributeColumn {
     }
 }
 
-/// The schema with no attribute columns: what the live head holds.
+/// The schema with no attribute columns.
 pub fn span_schema() -> Schema {
     Schema::new(fixed_fields())
+}
+
+/// The fixed column of this name.
+pub fn fixed_field(name: &str) -> Option<FieldRef> {
+    static FIELDS: LazyLock<Fields> = LazyLock::new(|| fixed_fields().into());
+    FIELDS.find(name).map(|(_, field)| Arc::clone(field))
 }
 
 /// The schema of a block in which `columns` have columns of their own, in that order, after the fixed ones.
@@ -220,6 +243,9 @@ fn fixed_fields() -> Vec<Field> {
         optional(SCOPE_SCHEMA_URL, text_type()),
         required(EVENTS, list_of(event_fields())),
         required(LINKS, list_of(link_fields())),
+        optional(SPAN_ATTRIBUTE_ORDER, order_type()),
+        optional(RESOURCE_ATTRIBUTE_ORDER, order_type()),
+        optional(SCOPE_ATTRIBUTE_ORDER, order_type()),
     ]
 }
 
@@ -240,6 +266,11 @@ pub fn attribute_fields() -> Fields {
 /// Texts of rows and keys repeat without end, so they are dictionary coded in memory too.
 pub fn text_type() -> DataType {
     DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8))
+}
+
+/// Orders of attributes are few and repeat.
+pub fn order_type() -> DataType {
+    DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Binary))
 }
 
 /// The fields of an event.

@@ -1,14 +1,14 @@
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use object_store::ObjectStore;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::timeout;
-use vivace_base::{BlockId, MemoryBudget};
+use vivace_base::MemoryBudget;
 use vivace_model::{TenantId, Tenants, TraceId};
-use vivace_storage::{BlockReader, Catalogs, LiveSpans, Projection, Snapshot};
+use vivace_storage::{Catalogs, LiveSpans, Projection, Snapshot};
 
+use crate::blocks::OpenBlocks;
 use crate::fetch::fetch;
 use crate::metrics::metrics;
 use crate::search::{SearchContext, search};
@@ -19,9 +19,6 @@ use crate::{
     MetricsRequest, MetricsResponse, Progress, QueryError, SearchRequest, SearchResponse, TagNames,
     TagNamesRequest, TagValues, TagValuesRequest, TraceResponse,
 };
-
-/// How many blocks' footers are kept in memory.
-const OPEN_BLOCKS: usize = 256;
 
 /// How queries run.
 #[derive(Debug, Clone)]
@@ -55,7 +52,7 @@ pub struct QueryEngine {
     options: QueryOptions,
     running: Semaphore,
     waiting: Semaphore,
-    open_blocks: Mutex<BTreeMap<BlockId, BlockReader>>,
+    blocks: Arc<OpenBlocks>,
     spread: SpreadCache,
 }
 
@@ -64,8 +61,8 @@ impl QueryEngine {
     pub fn new(options: QueryOptions, context: QueryContext) -> Self {
         let running = Semaphore::new(options.max_concurrent.max(1));
         let waiting = Semaphore::new(options.max_waiting);
-        let (open_blocks, spread) = (Mutex::default(), SpreadCache::default());
-        Self { context, options, running, waiting, open_blocks, spread }
+        let blocks = OpenBlocks::new(Arc::clone(&context.store), Arc::clone(&context.budget));
+        Self { context, options, running, waiting, blocks, spread: SpreadCache::default() }
     }
 
     /// The newest traces that match. When the deadline passes, those found by then, marked partial.
@@ -191,7 +188,7 @@ impl QueryEngine {
             let live = self.context.live.snapshot(tenant);
             let catalog = self.context.catalogs.get(tenant)?;
             let snapshot = catalog.map(|catalog| catalog.snapshot()).unwrap_or_default();
-            pieces.extend(self.blocks(tenant, &snapshot, &damage).await?);
+            pieces.extend(self.open(tenant, &snapshot, &damage).await?);
             let covered = snapshot.covered_through(&live.writer);
             for spans in live.uncovered(covered) {
                 pieces.push(Piece::Live(spans?));
@@ -203,7 +200,7 @@ impl QueryEngine {
         Ok(Arc::new(Source::new(pieces, spread, damage, count, bytes)))
     }
 
-    async fn blocks(
+    async fn open(
         &self,
         tenant: &TenantId,
         snapshot: &Snapshot,
@@ -211,34 +208,13 @@ impl QueryEngine {
     ) -> Result<Vec<Piece>, QueryError> {
         let mut pieces = Vec::with_capacity(snapshot.blocks.len());
         for meta in &snapshot.blocks {
-            let known = self.open_blocks().get(&meta.id).cloned();
-            let opened = match known {
-                Some(reader) => Ok(reader),
-                None => BlockReader::open(Arc::clone(&self.context.store), tenant, meta).await,
-            };
-            match opened {
-                Ok(reader) => {
-                    self.keep_open(meta.id, &reader);
-                    pieces.push(Piece::Block(reader));
-                }
+            match self.blocks.open(tenant, meta).await {
+                Ok(reader) => pieces.push(Piece::Block(reader)),
                 Err(error) if damage.note(&error) => {}
                 Err(error) => return Err(error.into()),
             }
         }
         Ok(pieces)
-    }
-
-    /// Block ids sort by age: the oldest goes when there are too many.
-    fn keep_open(&self, id: BlockId, reader: &BlockReader) {
-        let mut open = self.open_blocks();
-        open.insert(id, reader.clone());
-        if open.len() > OPEN_BLOCKS {
-            open.pop_first();
-        }
-    }
-
-    fn open_blocks(&self) -> std::sync::MutexGuard<'_, BTreeMap<BlockId, BlockReader>> {
-        self.open_blocks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

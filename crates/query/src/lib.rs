@@ -1,6 +1,7 @@
 //! Answers: TraceQL over the live head and the blocks, inside the memory budget. Knows no HTTP and no protocol.
 
 mod api;
+mod blocks;
 mod engine;
 mod error;
 mod eval;

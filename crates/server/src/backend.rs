@@ -3,7 +3,7 @@
 use std::fmt::Debug;
 
 use async_trait::async_trait;
-use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+use bytes::Bytes;
 use vivace_ingest::{Accepted, IngestError, IngestStats};
 use vivace_model::{TenantId, Tenants, TraceId};
 use vivace_query::{
@@ -15,12 +15,8 @@ use vivace_storage::{CompactionStats, WalStats};
 /// Takes spans in and answers questions about them.
 #[async_trait]
 pub(crate) trait Backend: Send + Sync + Debug {
-    /// Takes a batch; what is accepted is durable and queryable when this returns.
-    async fn export(
-        &self,
-        tenant: &TenantId,
-        request: ExportTraceServiceRequest,
-    ) -> Result<Accepted, IngestError>;
+    /// Takes a binary OTLP request; what is accepted is durable and queryable when this returns.
+    async fn export(&self, tenant: &TenantId, request: Bytes) -> Result<Accepted, IngestError>;
 
     /// The newest traces that match.
     async fn search(

@@ -3,7 +3,7 @@
 
 use axum::Router;
 use axum::routing::any;
-use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+use bytes::Bytes;
 use vivace_ingest::Accepted;
 use vivace_model::TenantId;
 
@@ -35,20 +35,16 @@ pub(crate) fn grpc_router(app: &App) -> Router {
 /// Answers any gRPC call that nothing else answers.
 pub(crate) use grpc::unimplemented;
 
-/// Hands a decoded request on. A request without spans succeeds and goes no further.
-async fn take(
-    app: &App,
-    tenant: &TenantId,
-    request: ExportTraceServiceRequest,
-    bytes: u64,
-) -> Result<Accepted, Refusal> {
+/// Hands a binary request on. One without spans succeeds and counts for nothing; one of no bytes goes no further.
+async fn take(app: &App, tenant: &TenantId, request: Bytes, received: u64) -> Result<Accepted, Refusal> {
     let backend = app.backend().ok_or_else(Refusal::starting)?;
-    let scopes = request.resource_spans.iter().flat_map(|resource| &resource.scope_spans);
-    if scopes.map(|scope| scope.spans.len()).sum::<usize>() == 0 {
+    if request.is_empty() {
         return Ok(Accepted::default());
     }
     let accepted = backend.export(tenant, request).await?;
-    app.metrics.received(tenant, &accepted, bytes);
+    if accepted.accepted + accepted.rejected > 0 {
+        app.metrics.received(tenant, &accepted, received);
+    }
     Ok(accepted)
 }
 

@@ -3,6 +3,7 @@
 
 mod conform;
 mod file;
+mod join;
 mod layout;
 mod lineage;
 mod read;
@@ -10,8 +11,11 @@ mod sorted;
 mod tables;
 mod write;
 
-pub use layout::choose_columns;
-pub(crate) use layout::{RowKeys, count_attributes, row_order};
+pub use conform::conform;
+pub use join::join_batches;
+pub(crate) use layout::sorted_rows;
+pub(crate) use layout::{RowKeys, count_attributes};
+pub use layout::{choose_columns, column_order, row_order};
 pub use read::{BlockReader, Projection, SpanStream, TraceFilter};
 pub use sorted::SortedSpans;
 pub use tables::Kept;

@@ -38,6 +38,10 @@ pub const MAX_DAMAGED: usize = 10_000;
 
 /// One row in this many must have an attribute for it to get a column of its own: about one percent.
 pub const ROWS_PER_COLUMN_VALUE: usize = 100;
+/// One row in this many for batches in memory, where a column costs four bytes for each row that has nothing.
+pub const ROWS_PER_HEAD_COLUMN_VALUE: usize = 20;
+/// No attribute that fewer rows have gets a column, unless all rows have it.
+pub const FEWEST_COLUMN_VALUES: usize = 4;
 /// How many attribute columns a block has at most.
 pub const MAX_ATTRIBUTE_COLUMNS: usize = 512;
 /// How many rows are rearranged at once while a block is written.

@@ -6,6 +6,7 @@ use std::time::Duration;
 use object_store::ObjectStore;
 use object_store::memory::InMemory;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+use prost::Message;
 use tempfile::TempDir;
 use vivace_base::{ByteSize, MemoryBudget, Randomness, SystemClock, SystemRandomness};
 use vivace_ingest::otlp::encode;
@@ -118,7 +119,11 @@ impl Store {
 
     async fn send(&self, spans: &[Span]) {
         let request = ExportTraceServiceRequest { resource_spans: encode(spans) };
-        let accepted = self.ingest.export(&TenantId::single(), request).await.expect("spans are taken");
+        let accepted = self
+            .ingest
+            .export(&TenantId::single(), request.encode_to_vec().into())
+            .await
+            .expect("spans are taken");
         assert_eq!(accepted.accepted, spans.len() as u64, "{}", accepted.message);
     }
 

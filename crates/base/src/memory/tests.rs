@@ -29,3 +29,19 @@ fn overflow_is_a_refusal() {
     let _all = budget.reserve(Holder::Head, u64::MAX).expect("fits");
     budget.reserve(Holder::Head, 1).expect_err("would overflow");
 }
+
+#[test]
+fn caches_give_way_before_anybody_is_refused() {
+    use std::sync::{Arc, Mutex};
+    let budget = MemoryBudget::new(ByteSize::from_bytes(100));
+    let cached = Arc::new(Mutex::new(Some(budget.reserve(Holder::Cache, 80).expect("room"))));
+    let given = Arc::clone(&cached);
+    budget.on_pressure(Box::new(move |_| drop(given.lock().expect("lock").take())));
+    budget.reserve(Holder::Cache, 30).expect_err("a cache does not push out another");
+    assert!(cached.lock().expect("lock").is_some());
+    let mut query = budget.reserve(Holder::Query, 10).expect("room");
+    assert!(cached.lock().expect("lock").is_some(), "there was room");
+    query.resize(90).expect("the cache gives way");
+    assert_eq!(budget.reserved_by(Holder::Cache).bytes(), 0);
+    query.resize(101).expect_err("more than there is");
+}

@@ -1,3 +1,5 @@
+//! The same as [`super::columns`] by way of prost's messages: what tests compare with.
+
 use std::collections::HashSet;
 use std::sync::Arc;
 
@@ -9,69 +11,20 @@ use vivace_model::{
     Attribute, Event, Link, Resource, Scope, Span, SpanId, SpanKind, StatusCode, TraceId, Value,
 };
 
-/// How many refused spans are named in the message; the rest are counted.
-const NAMED_REJECTIONS: usize = 3;
-
-/// Spans that were refused, and why.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Rejections {
-    /// Refused for their trace id.
-    pub invalid_trace_id: u64,
-    /// Refused for their span id.
-    pub invalid_span_id: u64,
-    reasons: Vec<String>,
-}
-
-impl Rejections {
-    /// How many spans were refused.
-    pub fn total(&self) -> u64 {
-        self.invalid_trace_id + self.invalid_span_id
-    }
-
-    /// Names the first refused spans; empty when none was.
-    pub fn message(&self) -> String {
-        let unnamed = self.total().saturating_sub(self.reasons.len() as u64);
-        let more = if unnamed == 0 { String::new() } else { format!("; and {unnamed} more") };
-        format!("{}{more}", self.reasons.join("; "))
-    }
-
-    /// Whether a span may stay; if not, notes why (texts of `reference/tempo.md` 1.5).
-    fn admit(&mut self, span: &OtlpSpan) -> bool {
-        let fault = if span.trace_id.len() != 16 {
-            self.invalid_trace_id += 1;
-            format!("trace ids must be 128 bit, received {} bits", span.trace_id.len() * 8)
-        } else if span.span_id.len() != 8 || span.span_id.iter().all(|byte| *byte == 0) {
-            self.invalid_span_id += 1;
-            format!("span ids must be 64 bit and not all zero, received {} bits", span.span_id.len() * 8)
-        } else {
-            return true;
-        };
-        if self.reasons.len() < NAMED_REJECTIONS {
-            let name: String = span.name.chars().take(80).collect();
-            let ids = format!("trace id {}, span id {}", hex(&span.trace_id), hex(&span.span_id));
-            self.reasons.push(format!("span \"{name}\" ({ids}): {fault}"));
-        }
-        false
-    }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    let shown: String = bytes.iter().take(20).map(|byte| format!("{byte:02x}")).collect();
-    if shown.is_empty() { "empty".to_owned() } else { shown }
-}
+use super::rejections::Rejections;
 
 /// Takes the spans with bad ids out of a request.
-pub fn keep_valid(request: &mut ExportTraceServiceRequest) -> Rejections {
+pub(super) fn keep_valid(request: &mut ExportTraceServiceRequest) -> Rejections {
     let mut rejections = Rejections::default();
     let scopes = request.resource_spans.iter_mut().flat_map(|resource| &mut resource.scope_spans);
     for scope in scopes {
-        scope.spans.retain(|span| rejections.admit(span));
+        scope.spans.retain(|span| rejections.admit(&span.trace_id, &span.span_id, &span.name));
     }
     rejections
 }
 
 /// The spans of a request whose ids are valid; others are skipped.
-pub fn spans(request: ExportTraceServiceRequest) -> impl Iterator<Item = Span> {
+pub(super) fn spans(request: ExportTraceServiceRequest) -> impl Iterator<Item = Span> {
     request.resource_spans.into_iter().flat_map(resource_spans)
 }
 

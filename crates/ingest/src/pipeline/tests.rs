@@ -9,6 +9,9 @@ use vivace_storage::block::Projection;
 use vivace_storage::columns::SpanDecoder;
 use vivace_testkit::{FaultingStore, Operation, SeededRandomness, TraceGenerator};
 
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+use prost::Message;
+
 use super::*;
 
 /// One data directory and object store over several lives of the program.
@@ -54,8 +57,11 @@ async fn crash(ingest: Arc<Ingest>) {
 }
 
 async fn send(ingest: &Arc<Ingest>, spans: &[Span]) -> Accepted {
-    let request = ExportTraceServiceRequest { resource_spans: otlp::encode(spans) };
-    ingest.export(&TenantId::single(), request).await.expect("accepted")
+    ingest.export(&TenantId::single(), request(spans)).await.expect("accepted")
+}
+
+fn request(spans: &[Span]) -> Bytes {
+    ExportTraceServiceRequest { resource_spans: otlp::encode(spans) }.encode_to_vec().into()
 }
 
 /// Every span a query would see: the uncovered head and the blocks.
@@ -64,7 +70,8 @@ async fn visible(ingest: &Arc<Ingest>) -> Vec<(TraceId, SpanId)> {
     let live = ingest.live().snapshot(&tenant);
     let snapshot = ingest.catalogs.get(&tenant).expect("readable").map(|c| c.snapshot()).unwrap_or_default();
     let covered = snapshot.covered_through(&live.writer);
-    let mut batches: Vec<_> = live.uncovered(covered).collect();
+    let sorted = live.uncovered(covered).map(|sorted| sorted.expect("spans").spans().clone());
+    let mut batches: Vec<_> = sorted.collect();
     for meta in &snapshot.blocks {
         let store = Arc::clone(&ingest.cutter.store());
         let reader = BlockReader::open(store, &tenant, meta).await.expect("opens");
@@ -149,8 +156,7 @@ async fn without_room_a_batch_is_refused_and_nothing_of_it_kept() {
     let _all = world.budget.reserve(Holder::Query, ByteSize::from_mib(1).bytes()).expect("what is left");
     world.store.fail_at_random(Operation::Put, 100, 0);
     let spans = TraceGenerator::new(5).traces(20, 10);
-    let request = ExportTraceServiceRequest { resource_spans: otlp::encode(&spans) };
-    let error = ingest.export(&TenantId::single(), request).await.expect_err("no room");
+    let error = ingest.export(&TenantId::single(), request(&spans)).await.expect_err("no room");
     assert_eq!(error.kind(), ErrorKind::Overloaded);
     assert_eq!(visible(&ingest).await, []);
     world.store.heal();
@@ -165,8 +171,11 @@ async fn many_small_requests_are_joined() {
     for span in &spans {
         send(&ingest, std::slice::from_ref(span)).await;
     }
+    // What the joiner may be at in this moment is done here too: one of the two is thrown away.
+    let joiner = Joiner::new(Arc::clone(&ingest.head), Arc::clone(&ingest.budget), Arc::clone(&ingest.order));
+    while joiner.join_next() {}
     let batches = ingest.live().snapshot(&TenantId::single()).batches.len();
-    assert!(batches <= 12, "{batches} batches for {} requests", spans.len());
+    assert!(batches <= 15, "{batches} batches for {} requests", spans.len());
     assert_eq!(visible(&ingest).await, ids(&spans));
     ingest.shutdown().await.expect("shuts down");
 }

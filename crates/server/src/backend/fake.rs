@@ -3,7 +3,9 @@
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+use prost::Message;
 use vivace_base::{ByteSize, Holder, MemoryBudget, SystemClock};
 use vivace_ingest::{Accepted, IngestError, IngestStats};
 use vivace_model::{TenantId, Tenants, Trace, TraceId};
@@ -72,12 +74,10 @@ pub(crate) fn starting(adjust: impl FnOnce(&mut Config)) -> App {
 
 #[async_trait]
 impl Backend for FakeBackend {
-    async fn export(
-        &self,
-        tenant: &TenantId,
-        request: ExportTraceServiceRequest,
-    ) -> Result<Accepted, IngestError> {
+    async fn export(&self, tenant: &TenantId, request: Bytes) -> Result<Accepted, IngestError> {
         self.admit()?;
+        let request = ExportTraceServiceRequest::decode(request)
+            .map_err(|error| IngestError::Malformed { format: "protobuf", reason: error.to_string() })?;
         self.received.lock().unwrap().push((tenant.clone(), request));
         Ok(self.accepted.clone())
     }

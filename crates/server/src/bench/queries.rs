@@ -55,7 +55,7 @@ const CLICK: [&str; 11] = [
     "fraud.payments",
     "accounts.identity",
     "login.identity",
-    "shipping.logistics",
+    "profiles.identity",
 ];
 
 /// Unix seconds.

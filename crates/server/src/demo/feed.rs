@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use prost::Message;
 use vivace_base::{Clock, Retry};
 use vivace_ingest::Accepted;
 use vivace_model::TenantId;
@@ -71,7 +72,8 @@ impl Feeder {
         for _ in 1..ATTEMPTS {
             // made anew for each attempt, which is the same again and cheaper than a copy for each batch
             let Batch { request, spans, reviewed } = self.generator.batch(numbers.clone());
-            match self.backend.export(&self.tenant, request).await.map_err(|e| (e.kind().retry(), e)) {
+            let body = request.encode_to_vec().into();
+            match self.backend.export(&self.tenant, body).await.map_err(|e| (e.kind().retry(), e)) {
                 Ok(Accepted { rejected: 0, .. }) => {
                     self.next = numbers.end;
                     self.spans += spans;

@@ -11,9 +11,11 @@ use zstd::stream::{raw, zio};
 
 use super::Refusal;
 
-/// Memory that a request of one byte needs until its spans are in the head: the bytes, and the messages decoded from
-/// them, whose vectors and strings have room to spare.
-const DECODE_FACTOR: u64 = 6;
+/// Memory that a binary request of one byte needs until its spans are in the head: the bytes, and columns under
+/// construction, whose buffers have room to spare.
+pub(super) const PROTOBUF_MEMORY: u64 = 4;
+/// The same for JSON, which becomes messages first.
+pub(super) const JSON_MEMORY: u64 = 6;
 /// One request gets at most one part in so many of the memory limit: what needs more would wait for room for ever.
 const LARGEST_PART: u64 = 2;
 /// Longest silence of a client in the middle of a body.
@@ -54,6 +56,8 @@ pub(super) struct Limits {
     pub(super) wire: ByteSize,
     /// After decompression.
     pub(super) decompressed: ByteSize,
+    /// Memory that a byte after decompression takes until its spans are in the head.
+    pub(super) memory_per_byte: u64,
 }
 
 /// A body, and the memory it and its decoding are accounted for.
@@ -154,8 +158,11 @@ impl Incoming {
         if declared.is_some_and(|bytes| bytes > limits.wire.bytes()) {
             return Err(too_large("as received", limits.wire));
         }
-        let mut sink = Sink::new(limits.decompressed, budget)?;
+        let mut sink = Sink::new(limits, budget)?;
         sink.expect(declared.unwrap_or_default())?;
+        if encoding == Encoding::Identity {
+            sink.bytes.reserve_exact(usize::try_from(declared.unwrap_or_default()).unwrap_or_default());
+        }
         let mut decoder = Decoder::new(encoding, sink).map_err(|error| malformed(encoding, &error))?;
         while let Some(chunk) = self.next().await? {
             decoder.write(&chunk).map_err(|error| decoder.explain(encoding, &error))?;
@@ -178,21 +185,21 @@ fn malformed(encoding: Encoding, error: &io::Error) -> Refusal {
 #[derive(Debug)]
 struct Sink {
     bytes: Vec<u8>,
-    limit: ByteSize,
+    limits: Limits,
     budget: Arc<MemoryBudget>,
     reservation: Reservation,
     refused: Option<Refusal>,
 }
 
 impl Sink {
-    fn new(limit: ByteSize, budget: &Arc<MemoryBudget>) -> Result<Self, Refusal> {
+    fn new(limits: Limits, budget: &Arc<MemoryBudget>) -> Result<Self, Refusal> {
         let reservation = budget.reserve(Holder::Decode, 0)?;
-        Ok(Self { bytes: Vec::new(), limit, budget: Arc::clone(budget), reservation, refused: None })
+        Ok(Self { bytes: Vec::new(), limits, budget: Arc::clone(budget), reservation, refused: None })
     }
 
     /// Makes sure of memory for a body of `length` bytes.
     fn expect(&mut self, length: u64) -> Result<(), Refusal> {
-        let needed = length.saturating_mul(DECODE_FACTOR);
+        let needed = length.saturating_mul(self.limits.memory_per_byte);
         if needed > self.budget.limit().bytes() / LARGEST_PART {
             let limit = self.budget.limit();
             let message =
@@ -207,8 +214,8 @@ impl Sink {
 
     fn admit(&mut self, more: usize) -> Result<(), Refusal> {
         let length = (self.bytes.len() + more) as u64;
-        if length > self.limit.bytes() {
-            return Err(too_large("after decompression", self.limit));
+        if length > self.limits.decompressed.bytes() {
+            return Err(too_large("after decompression", self.limits.decompressed));
         }
         self.expect(length)
     }

@@ -10,9 +10,9 @@ use http_body_util::{BodyExt, Full};
 use prost::Message;
 use tonic::{Code, Status};
 use vivace_base::ErrorKind;
-use vivace_ingest::{Accepted, otlp};
+use vivace_ingest::Accepted;
 
-use super::body::{Encoding, Incoming, Limits};
+use super::body::{Encoding, Incoming, Limits, PROTOBUF_MEMORY};
 use super::http::response_message;
 use super::{Refusal, take};
 use crate::state::App;
@@ -38,8 +38,11 @@ pub(crate) async fn unimplemented(request: Request) -> Response<Body> {
 async fn accept(app: &App, request: Request) -> Result<Accepted, Refusal> {
     let (parts, body) = request.into_parts();
     let tenant = tenant::of(&parts.headers, app.config.multitenancy)?;
-    let limits =
-        Limits { wire: app.config.max_grpc_message_bytes, decompressed: app.config.max_decompressed_bytes };
+    let limits = Limits {
+        wire: app.config.max_grpc_message_bytes,
+        decompressed: app.config.max_decompressed_bytes,
+        memory_per_byte: PROTOBUF_MEMORY,
+    };
     let mut incoming = Incoming::new(body, limits.wire);
     let prefix = incoming.exactly(PREFIX).await?;
     let (compressed, length) = parse_prefix(&prefix)?;
@@ -50,8 +53,7 @@ async fn accept(app: &App, request: Request) -> Result<Accepted, Refusal> {
         let text = format!("the message should be {length} bytes long and is {message}");
         return Err(Refusal::new(ErrorKind::InvalidInput, text));
     }
-    let decoded = otlp::decode_protobuf(payload.bytes)?;
-    let accepted = take(app, &tenant, decoded, payload.received).await?;
+    let accepted = take(app, &tenant, payload.bytes, payload.received).await?;
     drop(payload.reservation);
     Ok(accepted)
 }

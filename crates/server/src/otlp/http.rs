@@ -10,7 +10,7 @@ use prost::Message;
 use vivace_base::ErrorKind;
 use vivace_ingest::{Accepted, otlp};
 
-use super::body::{Encoding, Incoming, Limits};
+use super::body::{Encoding, Incoming, JSON_MEMORY, Limits, PROTOBUF_MEMORY};
 use super::{Refusal, take};
 use crate::state::App;
 use crate::tenant;
@@ -30,6 +30,13 @@ impl Format {
             "application/x-protobuf" => Some(Self::Protobuf),
             "application/json" => Some(Self::Json),
             _ => None,
+        }
+    }
+
+    fn memory_per_byte(self) -> u64 {
+        match self {
+            Self::Protobuf => PROTOBUF_MEMORY,
+            Self::Json => JSON_MEMORY,
         }
     }
 
@@ -61,15 +68,18 @@ async fn accept(app: &App, format: Format, request: Request) -> Result<Accepted,
     let tenant = tenant::of(&parts.headers, app.config.multitenancy)?;
     let encoding = encoding(&parts.headers)?;
     let declared = parts.headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
-    let limits =
-        Limits { wire: app.config.max_request_bytes, decompressed: app.config.max_decompressed_bytes };
+    let limits = Limits {
+        wire: app.config.max_request_bytes,
+        decompressed: app.config.max_decompressed_bytes,
+        memory_per_byte: format.memory_per_byte(),
+    };
     let incoming = Incoming::new(body, limits.wire);
     let payload = incoming.read(encoding, declared, limits, &app.budget).await?;
-    let decoded = match format {
-        Format::Protobuf => otlp::decode_protobuf(payload.bytes)?,
-        Format::Json => otlp::decode_json(&payload.bytes)?,
+    let request = match format {
+        Format::Protobuf => payload.bytes,
+        Format::Json => otlp::json_to_protobuf(&payload.bytes)?,
     };
-    let accepted = take(app, &tenant, decoded, payload.received).await?;
+    let accepted = take(app, &tenant, request, payload.received).await?;
     drop(payload.reservation);
     Ok(accepted)
 }

@@ -111,6 +111,7 @@ pub struct BlockReader {
     metadata: ArrowReaderMetadata,
     range: TimeRange,
     bytes: u64,
+    footer_bytes: u64,
     /// Shared by clones, so that they are read once.
     pub(super) tables: Arc<Tables>,
 }
@@ -146,7 +147,7 @@ impl BlockReader {
             .map_err(|error| unreadable(&path, &error))?;
         let metadata = ArrowReaderMetadata::try_new(Arc::new(footer), ArrowReaderOptions::new())
             .map_err(|error| unreadable(&path, &error))?;
-        let tables = Arc::default();
+        let (tables, footer_bytes) = (Arc::default(), metadata.metadata().memory_size() as u64);
         Ok(Self {
             store,
             id: meta.id,
@@ -155,6 +156,7 @@ impl BlockReader {
             metadata,
             range: meta.range,
             bytes: meta.bytes,
+            footer_bytes,
             tables,
         })
     }
@@ -186,7 +188,7 @@ impl BlockReader {
 
     /// Bytes in memory: the footer, and what of the index has been read.
     pub fn memory(&self) -> u64 {
-        self.metadata.metadata().memory_size() as u64 + self.tables.memory()
+        self.footer_bytes + self.tables.memory()
     }
 
     /// The block's index; [`None`] when it has none that can be read, which costs only speed. It is opened once and

@@ -2,7 +2,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use arrow::array::RecordBatch;
-use arrow::compute::interleave_record_batch;
 use arrow::datatypes::SchemaRef;
 use vivace_model::schema::block_schema;
 
@@ -10,6 +9,7 @@ use super::BlockError;
 use super::conform::conform;
 use super::layout::{choose_columns, row_order};
 use super::lineage::Lineage;
+use crate::columns::gather_batches;
 use crate::index::{TraceIds, TraceRuns, TracesBuilder};
 
 /// Spans in memory in the order of a block, none of them twice, and where each trace's are.
@@ -27,12 +27,17 @@ impl SortedSpans {
     /// # Errors
     /// [`BlockError::Build`] when a batch is not one of spans.
     pub fn new(batches: &[RecordBatch]) -> Result<Self, BlockError> {
+        if let [batch] = batches
+            && row_order(batches)?.is_sorted()
+        {
+            return Self::of_sorted(batch);
+        }
         let columns = choose_columns(batches)?;
         let schema: SchemaRef = Arc::new(block_schema(&columns));
         let conformed: Vec<_> =
             batches.iter().map(|batch| conform(batch, &columns, &schema)).collect::<Result<_, _>>()?;
         let order = row_order(&conformed)?;
-        let sorted = interleave_record_batch(&conformed.iter().collect::<Vec<_>>(), &order)?;
+        let sorted = gather_batches(&conformed, &order)?;
         Self::of_sorted(&sorted)
     }
 

@@ -80,8 +80,8 @@ async fn frequent_attributes_get_columns_and_rare_ones_do_not() {
 async fn a_projection_reads_only_what_it_names() {
     let (store, tenant, meta) = stored(&[rich_span(1), rich_span(2)]).await;
     let reader = BlockReader::open(store, &tenant, &meta).await.expect("opens");
-    let attributes = vec![(AttributeScope::Span, "a3".to_owned())];
-    let projection = Projection { fixed: vec!["name"], attributes, everything: false };
+    let mut projection = Projection { fixed: vec!["name"], ..Projection::default() };
+    projection.attribute(AttributeScope::Span, "a3");
     let batches: Vec<_> = reader.read(&projection, None).expect("opens").try_collect().await.expect("reads");
     let schema = batches[0].schema();
     let names: Vec<_> = schema.fields().iter().map(|field| field.name().as_str()).collect();

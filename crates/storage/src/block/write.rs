@@ -1,7 +1,6 @@
 use std::sync::Arc;
 
 use arrow::array::{FixedSizeBinaryArray, Int64Array, RecordBatch, UInt64Array};
-use arrow::compute::interleave_record_batch;
 use arrow::datatypes::SchemaRef;
 use bytes::Bytes;
 use object_store::{ObjectStore, ObjectStoreExt, PutPayload};
@@ -14,7 +13,7 @@ use super::file::BlockFile;
 use super::layout::{choose_columns, row_order};
 use super::lineage::Lineage;
 use super::{BlockError, SPANS_FILE};
-use crate::columns::column;
+use crate::columns::{column, gather_batches};
 use crate::index::{INDEX_FILE, IndexBuilder};
 use crate::{BlockMeta, WalRange, limits, paths};
 
@@ -42,9 +41,8 @@ pub fn build_block(batches: &[RecordBatch]) -> Result<BuiltBlock, BlockError> {
     let mut writer = BlockWriter::new(columns)?;
     let batches: Vec<_> = batches.iter().map(|batch| writer.conform(batch)).collect::<Result<_, _>>()?;
     let order = row_order(&batches)?;
-    let batches: Vec<&RecordBatch> = batches.iter().collect();
     for rows in order.chunks(limits::BLOCK_WRITE_ROWS) {
-        writer.write(&interleave_record_batch(&batches, rows)?)?;
+        writer.write(&gather_batches(&batches, rows)?)?;
     }
     writer.finish()
 }
@@ -98,7 +96,11 @@ impl BlockWriter {
     /// # Errors
     /// [`BlockError::Build`] when the batch is not one of spans.
     pub fn write(&mut self, spans: &RecordBatch) -> Result<(), BlockError> {
-        let followed = self.lineage.follow(&self.conform(spans)?)?;
+        let followed = if spans.schema_ref() == &self.schema {
+            self.lineage.follow(spans)?
+        } else {
+            self.lineage.follow(&self.conform(spans)?)?
+        };
         if !followed.complete {
             self.index.may_repeat();
         }

@@ -190,6 +190,22 @@ impl<'a> AttributeList<'a> {
         }
     }
 
+    /// For each key of the dictionary the types it has, as a bit of each type's code.
+    pub(crate) fn types(&self) -> Vec<u8> {
+        let mut types = vec![0; self.keys.len()];
+        for entry in (0..self.len()).flat_map(|row| self.entries(row)) {
+            types[self.key_code(entry)] |= 1_u8.checked_shl(self.types.value(entry) as u32).unwrap_or(0);
+        }
+        types
+    }
+
+    /// Whether two rows have the same entries in the same order.
+    pub(crate) fn same(&self, a: usize, b: usize) -> bool {
+        let (a, b) = (self.entries(a), self.entries(b));
+        let same = |(a, b)| self.key(a) == self.key(b) && self.raw(a) == self.raw(b);
+        a.len() == b.len() && a.zip(b).all(same)
+    }
+
     /// Calls `visit` with row and value of every entry that has the key.
     pub fn for_each(&self, key: &str, mut visit: impl FnMut(usize, ValueRef<'a>)) {
         let wanted: Vec<bool> = self.keys.iter().map(|candidate| candidate == Some(key)).collect();

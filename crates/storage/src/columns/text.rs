@@ -37,6 +37,18 @@ impl<'a> TextColumn<'a> {
         }
     }
 
+    /// Whether two rows have the same text, or both none.
+    pub(crate) fn same(self, a: usize, b: usize) -> bool {
+        if let Self::Coded { codes, .. } = self
+            && codes.is_valid(a)
+            && codes.is_valid(b)
+            && codes.value(a) == codes.value(b)
+        {
+            return true;
+        }
+        self.get(a) == self.get(b)
+    }
+
     /// Number of rows.
     pub fn len(self) -> usize {
         match self {

@@ -43,7 +43,7 @@ impl WideKeys {
                 0 => out.text(field, key, VALUES[value as usize % VALUES.len()]),
                 1 => out.integer(field, key, value),
                 2 => out.double(field, key, value as f64 / 4.0),
-                _ => out.truth(field, key, value % 2 == 0),
+                _ => out.truth(field, key, value.is_multiple_of(2)),
             }
         }
     }

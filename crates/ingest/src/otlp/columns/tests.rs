@@ -1,0 +1,315 @@
+use std::collections::HashMap;
+
+use bytes::Bytes;
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+use proptest::prelude::*;
+use prost::Message;
+use prost::encoding::{WireType as ProstWireType, encode_key, encode_varint};
+use vivace_model::{Span, TraceId};
+use vivace_storage::columns::SpanDecoder;
+use vivace_testkit::{SeededRandomness, TraceGenerator, seeds};
+
+use super::*;
+use crate::otlp::decode::{keep_valid, spans};
+use crate::otlp::encode;
+
+/// What prost makes of it, in the order of a block's rows.
+fn by_messages(body: &[u8]) -> Option<(Vec<Span>, Rejections)> {
+    let mut request = ExportTraceServiceRequest::decode(body).ok()?;
+    let rejections = keep_valid(&mut request);
+    let mut spans: Vec<Span> = spans(request).collect();
+    let mut starts: HashMap<TraceId, u64> = HashMap::new();
+    for span in &spans {
+        let start = starts.entry(span.trace_id).or_insert(u64::MAX);
+        *start = span.start.min(*start);
+    }
+    spans.sort_by_key(|span| {
+        let duration = span.end.wrapping_sub(span.start).cast_signed();
+        (starts[&span.trace_id], span.trace_id, span.start, span.span_id, span.kind as i8, duration)
+    });
+    Some((spans, rejections))
+}
+
+fn by_columns(body: &[u8]) -> std::result::Result<(Vec<Span>, Rejections), String> {
+    let columns = columns(body, &AttributeOrder::default()).map_err(|error| error.to_string())?;
+    let mut decoder = SpanDecoder::new(&columns.spans).expect("layout");
+    let spans = (0..columns.spans.num_rows()).map(|row| decoder.span(row)).collect();
+    Ok((spans, columns.rejections))
+}
+
+/// Both ways agree; whether the body was accepted.
+fn compare(body: &[u8]) -> bool {
+    match (by_messages(body), by_columns(body)) {
+        // As text: a NaN is not equal to itself.
+        (Some(expected), Ok(found)) => {
+            assert_eq!(format!("{found:?}"), format!("{expected:?}"));
+            true
+        }
+        (None, Err(_)) => false,
+        (Some(_), Err(error)) => panic!("prost accepts what is refused: {error}"),
+        (None, Ok(_)) => panic!("prost refuses what is accepted"),
+    }
+}
+
+fn body_of(spans: &[Span]) -> Vec<u8> {
+    ExportTraceServiceRequest { resource_spans: encode(spans) }.encode_to_vec()
+}
+
+/// Which fields of a message are messages themselves, and of which kind.
+#[derive(Debug, Clone, Copy)]
+enum Kind {
+    Request,
+    ResourceSpans,
+    ScopeSpans,
+    /// Resource, scope, event, link, key and value, list: whatever has attributes or values in it.
+    Attributed(u32),
+    Span,
+    KeyValue,
+    AnyValue,
+    Flat,
+}
+
+impl Kind {
+    fn child(self, field: u32) -> Option<Self> {
+        match (self, field) {
+            (Self::Request, 1) => Some(Self::ResourceSpans),
+            (Self::ResourceSpans, 1) => Some(Self::Attributed(1)),
+            (Self::ResourceSpans, 2) => Some(Self::ScopeSpans),
+            (Self::ScopeSpans, 1) => Some(Self::Attributed(3)),
+            (Self::ScopeSpans, 2) => Some(Self::Span),
+            (Self::Span, 9) => Some(Self::KeyValue),
+            (Self::Span, 11) => Some(Self::Attributed(3)),
+            (Self::Span, 13) => Some(Self::Attributed(4)),
+            (Self::Span, 15) => Some(Self::Flat),
+            (Self::Attributed(at), field) if at == field => Some(Self::KeyValue),
+            (Self::KeyValue, 2) => Some(Self::AnyValue),
+            (Self::AnyValue, 5) => Some(Self::Attributed(0)),
+            (Self::AnyValue, 6) => Some(Self::Attributed(1)),
+            (Self::Attributed(0), 1) => Some(Self::AnyValue),
+            _ => None,
+        }
+    }
+}
+
+/// The fields of a message, each with its tag; those that are messages are scrambled in turn.
+fn fields(message: &[u8], kind: Kind, random: &SeededRandomness, much: u64) -> Vec<Vec<u8>> {
+    let mut reader = Reader::new(message);
+    let mut found = Vec::new();
+    let mut rest = message;
+    while let Some(tag) = reader.next().expect("well-formed") {
+        let start = message.len() - rest.len();
+        let field = match kind.child(tag.field) {
+            Some(child) => {
+                let inner = reader.clone().bytes(tag).expect("a message");
+                let mut bytes = Vec::new();
+                encode_key(tag.field, ProstWireType::LengthDelimited, &mut bytes);
+                let scrambled = scramble(inner, child, random, much);
+                encode_varint(scrambled.len() as u64, &mut bytes);
+                bytes.extend_from_slice(&scrambled);
+                Some(bytes)
+            }
+            None => None,
+        };
+        reader.skip(tag).expect("well-formed");
+        let left = reader.left();
+        found.push(field.unwrap_or_else(|| message[start..message.len() - left].to_vec()));
+        rest = &message[message.len() - left..];
+    }
+    found
+}
+
+/// The same message in other words, or a similar one: fields in another order, repeated, left out, unknown ones in
+/// between, single messages in parts.
+fn scramble(message: &[u8], kind: Kind, random: &SeededRandomness, much: u64) -> Vec<u8> {
+    let mut parts = fields(message, kind, random, much);
+    if random.chance(much) {
+        for last in (1..parts.len()).rev() {
+            parts.swap(last, random.index(last + 1));
+        }
+    }
+    let mut bytes = Vec::new();
+    for part in parts {
+        if random.chance(much / 8) {
+            bytes.extend_from_slice(&unknown_field(random));
+        }
+        if random.chance(much / 8) {
+            bytes.extend_from_slice(&part);
+        }
+        if !random.chance(much / 16) {
+            bytes.extend_from_slice(&part);
+        }
+    }
+    bytes
+}
+
+fn unknown_field(random: &SeededRandomness) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let field = 100 + random.below(1000) as u32;
+    match random.below(5) {
+        0 => {
+            encode_key(field, ProstWireType::Varint, &mut bytes);
+            encode_varint(random.below(u64::MAX), &mut bytes);
+        }
+        1 => {
+            encode_key(field, ProstWireType::SixtyFourBit, &mut bytes);
+            bytes.extend(random.bytes(8));
+        }
+        2 => {
+            encode_key(field, ProstWireType::ThirtyTwoBit, &mut bytes);
+            bytes.extend(random.bytes(4));
+        }
+        3 => {
+            encode_key(field, ProstWireType::LengthDelimited, &mut bytes);
+            let value = random.bytes(random.index(20));
+            encode_varint(value.len() as u64, &mut bytes);
+            bytes.extend(value);
+        }
+        _ => {
+            encode_key(field, ProstWireType::StartGroup, &mut bytes);
+            for _ in 0..random.below(3) {
+                bytes.extend(unknown_field(random));
+            }
+            encode_key(field, ProstWireType::EndGroup, &mut bytes);
+        }
+    }
+    bytes
+}
+
+#[test]
+fn requests_read_as_prost_reads_them() {
+    for seed in seeds(60) {
+        let spans = TraceGenerator::new(seed).traces(6, 12);
+        assert!(compare(&body_of(&spans)), "seed {seed}");
+    }
+}
+
+#[test]
+fn requests_in_other_words_read_as_prost_reads_them() {
+    let mut accepted = 0;
+    for seed in seeds(300) {
+        let random = SeededRandomness::new(seed);
+        let body = body_of(&TraceGenerator::new(seed).traces(4, 8));
+        let scrambled = scramble(&body, Kind::Request, &random, random.below(100));
+        accepted += usize::from(compare(&scrambled));
+    }
+    assert!(accepted > 0 || seeds(2).len() == 1, "nothing was accepted");
+}
+
+#[test]
+fn damaged_requests_are_refused_as_prost_refuses_them() {
+    let (mut accepted, mut refused) = (0, 0);
+    for seed in seeds(400) {
+        let random = SeededRandomness::new(seed);
+        let mut body = body_of(&TraceGenerator::new(seed).traces(2, 4));
+        if random.chance(30) {
+            body.truncate(random.index(body.len()));
+        }
+        for _ in 0..random.below(6) {
+            let at = random.index(body.len().max(1));
+            if let Some(byte) = body.get_mut(at) {
+                *byte ^= 1 << random.below(8);
+            }
+        }
+        if compare(&body) { accepted += 1 } else { refused += 1 }
+    }
+    assert!((accepted > 0 && refused > 0) || seeds(2).len() == 1, "{accepted} accepted, {refused} refused");
+}
+
+proptest! {
+    #[test]
+    fn any_bytes_are_read_as_prost_reads_them(body in prop::collection::vec(any::<u8>(), 0..200)) {
+        compare(&body);
+    }
+
+    #[test]
+    fn any_value_is_read_as_prost_reads_it(value in prop::collection::vec(any::<u8>(), 0..40)) {
+        let wrap = |field: u8, inner: &[u8]| {
+            let mut bytes = vec![field << 3 | 2];
+            encode_varint(inner.len() as u64, &mut bytes);
+            bytes.extend_from_slice(inner);
+            bytes
+        };
+        let mut span = [wrap(1, &[1; 16]), wrap(2, &[2; 8])].concat();
+        span.extend(wrap(9, &[wrap(1, b"key"), wrap(2, &value)].concat()));
+        compare(&wrap(1, &wrap(2, &wrap(2, &span))));
+    }
+}
+
+/// `count` messages in one another, each the field `field` of the one around it.
+fn nested(field: u8, count: usize, mut inner: Vec<u8>) -> Vec<u8> {
+    for _ in 0..count {
+        let mut outer = vec![field << 3 | 2];
+        encode_varint(inner.len() as u64, &mut outer);
+        outer.extend_from_slice(&inner);
+        inner = outer;
+    }
+    inner
+}
+
+#[test]
+fn nesting_is_bounded_as_prost_bounds_it() {
+    let accepts = |body: &[u8]| {
+        let accepted = by_columns(body).is_ok();
+        assert_eq!(accepted, by_messages(body).is_some());
+        accepted
+    };
+    let mut accepted = 0;
+    for depth in 40..56 {
+        // An array in an array, down to an empty value: two messages a level.
+        let mut value = Vec::new();
+        for _ in 0..depth {
+            value = nested(5, 1, nested(1, 1, value));
+        }
+        let attribute = [nested(1, 1, b"k".to_vec()), nested(2, 1, value)].concat();
+        let ids = [nested(1, 1, vec![1; 16]), nested(2, 1, vec![2; 8])].concat();
+        let span = [ids, nested(9, 1, attribute)].concat();
+        accepted += usize::from(accepts(&nested(1, 1, nested(2, 1, nested(2, 1, span)))));
+    }
+    assert!((1..16).contains(&accepted), "{accepted} of 16 depths");
+    for depth in [98, 99, 100, 101, 102] {
+        let mut groups = vec![0x7b; depth];
+        groups.extend(vec![0x7c; depth]);
+        compare(&groups);
+    }
+}
+
+#[test]
+fn errors_say_what_and_where() {
+    let mut spans = TraceGenerator::new(1).trace(3);
+    spans.iter_mut().for_each(|span| span.resource = std::sync::Arc::default());
+    spans.iter_mut().for_each(|span| span.scope = std::sync::Arc::default());
+    spans[1].name = "a name that is here once".to_owned();
+    let mut body = body_of(&spans);
+    let at = body.windows(24).position(|window| window == b"a name that is here once").expect("the name");
+    body[at] = 0xff;
+    let error = by_columns(&body).expect_err("not UTF-8");
+    let expected =
+        format!("resource_spans[0].scope_spans[0].spans[1].name: text that is not UTF-8 at byte {at}");
+    assert!(error.ends_with(&expected), "{error}");
+    let error = by_columns(&Bytes::from_static(b"\x0a\x05\x12")).expect_err("cut off");
+    assert!(error.ends_with("resource_spans[0]: the value is cut off at byte 2"), "{error}");
+}
+
+#[test]
+fn refused_spans_leave_nothing_behind_and_are_still_checked() {
+    let mut spans = TraceGenerator::new(2).trace(4);
+    spans[2].span_id = vivace_model::SpanId([0; 8]);
+    let body = body_of(&spans);
+    let (kept, rejections) = by_columns(&body).expect("well-formed");
+    assert_eq!((kept.len(), rejections.total()), (3, 1));
+    assert!(compare(&body));
+    let mut broken = request_with_broken_attribute();
+    assert!(compare(&broken.0), "as it is");
+    broken.0[broken.1] = 0xff;
+    assert!(!compare(&broken.0), "an attribute of a refused span is not UTF-8");
+}
+
+/// A request whose only span has bad ids, and where in it the text of an attribute is.
+fn request_with_broken_attribute() -> (Vec<u8>, usize) {
+    let mut spans = TraceGenerator::new(3).trace(1);
+    spans[0].span_id = vivace_model::SpanId([0; 8]);
+    spans[0].attributes = vec![vivace_model::Attribute::new("key", "the text")];
+    let body = body_of(&spans);
+    let at = body.windows(8).position(|window| window == b"the text").expect("the text");
+    (body, at)
+}
