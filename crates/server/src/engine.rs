@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+use bytes::Bytes;
 use vivace_base::{Clock, MemoryBudget, Randomness, SystemRandomness};
 use vivace_ingest::{Accepted, Ingest, IngestContext, IngestError, IngestOptions, IngestStats};
 use vivace_model::{TenantId, Tenants, TraceId};
@@ -113,11 +113,7 @@ fn directory(config: &Config, name: &str) -> Result<PathBuf, EngineError> {
 
 #[async_trait]
 impl Backend for Engine {
-    async fn export(
-        &self,
-        tenant: &TenantId,
-        request: ExportTraceServiceRequest,
-    ) -> Result<Accepted, IngestError> {
+    async fn export(&self, tenant: &TenantId, request: Bytes) -> Result<Accepted, IngestError> {
         self.ingest.export(tenant, request).await
     }
 
