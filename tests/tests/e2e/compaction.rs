@@ -14,7 +14,7 @@ use vivace_storage::{Catalog, open_store};
 
 use crate::ten_minutes_ago;
 
-const TRACES: usize = 300;
+const TRACES: usize = 160;
 const TRACES_PER_REQUEST: usize = 5;
 const SEED: u64 = 21;
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -38,7 +38,7 @@ async fn answers_stay_the_same_while_blocks_are_merged_and_deleted() {
             late.extend(now[0].resource_spans.pop());
         }
         server.otlp().send_as(&otlp::request(all_spans(&now)), Encoding::Protobuf, Compression::None).await;
-        if number % 4 == 3 {
+        if number % 8 == 7 {
             server.otlp().send(std::mem::take(&mut late)).await;
             check(&server.client(), &traces[..(number + 1) * TRACES_PER_REQUEST], start).await;
         }
