@@ -266,7 +266,7 @@ fn tail(log: &str) -> String {
 }
 
 /// The binary in `VIVACE_BIN`, else a fresh build beside this test's own binary.
-fn binary() -> &'static Path {
+pub fn binary() -> &'static Path {
     static BINARY: OnceLock<PathBuf> = OnceLock::new();
     BINARY.get_or_init(|| match std::env::var_os("VIVACE_BIN") {
         Some(path) => path.into(),

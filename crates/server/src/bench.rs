@@ -201,7 +201,9 @@ impl Bench<'_> {
             return Err(BenchError::Usage(format!("no query's name contains {}", only.join(" or "))));
         }
         report.queries = queries.iter().map(query_report).collect();
-        if let Some((took, dropped)) = self.subject.restart_cold(&*self.clock).await? {
+        if let Some((took, dropped)) =
+            self.subject.restart_cold(self.args.queries.keep_page_cache, &*self.clock).await?
+        {
             report.cold_start_ms = Some(took.as_secs_f64() * 1e3);
             report.page_cache = Some(match dropped {
                 Ok(()) => "dropped before each cold call".to_owned(),
@@ -224,7 +226,7 @@ impl Bench<'_> {
 
     async fn cold(&mut self, query: &Query, result: &mut QueryReport) -> Result<(), BenchError> {
         eprintln!("cold: {}", query.name);
-        self.subject.restart_cold(&*self.clock).await?;
+        self.subject.restart_cold(self.args.queries.keep_page_cache, &*self.clock).await?;
         let client = self.subject.client()?;
         let round = self.measure(&client).round(query, 0, true).await;
         result.note(&round, "cold");

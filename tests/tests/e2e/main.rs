@@ -1,6 +1,7 @@
 //! The program from outside.
 
 mod bad_input;
+mod bench;
 mod compaction;
 mod crash;
 mod graceful;

@@ -117,6 +117,9 @@ pub(super) struct QueriesArgs {
     /// No cold calls: they need a restart of the server for each query
     #[arg(long)]
     pub(super) no_cold: bool,
+    /// Leave the kernel's page cache alone, which is dropped for every process on the machine: files are not cold then
+    #[arg(long)]
+    pub(super) keep_page_cache: bool,
     /// Only load
     #[arg(long)]
     pub(super) no_queries: bool,

@@ -51,16 +51,18 @@ impl Subject {
         Ok(Some(server.insert(launcher.start(clock).await?).start_time))
     }
 
-    /// The same, and the kernel forgets what it had in memory too, if it may: else why not.
+    /// The same, and between stop and start the kernel forgets what it has cached of files, unless it is to `keep` it.
+    /// Says how long the start took and why the kernel did not, if so.
     pub(super) async fn restart_cold(
         &mut self,
+        keep: bool,
         clock: &dyn Clock,
     ) -> Result<Option<(Duration, Result<(), String>)>, BenchError> {
         let Self::Own { server, .. } = self else { return Ok(None) };
         if let Some(server) = server.take() {
             server.stop(clock).await;
         }
-        let dropped = process::drop_page_cache();
+        let dropped = if keep { Err("--keep-page-cache".to_owned()) } else { process::drop_page_cache() };
         Ok(self.restart(clock).await?.map(|took| (took, dropped)))
     }
 
