@@ -7,14 +7,13 @@ use serde_json::Value;
 use vivace_base::SystemRandomness;
 use vivace_e2e::spans::SECOND;
 use vivace_e2e::traffic::all_spans;
-use vivace_e2e::{Client, Compression, Encoding, SentTrace, ServerBuilder, Traffic, flatten, otlp};
+use vivace_e2e::{Client, Compression, Encoding, Otlp, SentTrace, ServerBuilder, Traffic, flatten, otlp};
 use vivace_model::TenantId;
 use vivace_storage::object::default_url;
 use vivace_storage::{Catalog, open_store};
 
 use crate::ten_minutes_ago;
 
-const TRACES: usize = 160;
 const TRACES_PER_REQUEST: usize = 5;
 const SEED: u64 = 21;
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -29,22 +28,16 @@ async fn answers_stay_the_same_while_blocks_are_merged_and_deleted() {
         .config("query_deadline", "5s")
         .config("compacted_block_retention", "1s");
     let server = builder.start().await;
-    let traces = Traffic::new(SEED, start).traces(TRACES);
-    let mut late = Vec::new();
-    for (number, chunk) in traces.chunks(TRACES_PER_REQUEST).enumerate() {
-        // Some traces arrive in two parts, in different blocks.
-        let mut now = chunk.to_vec();
-        if now[0].resource_spans.len() > 1 {
-            late.extend(now[0].resource_spans.pop());
+    let mut traffic = Traffic::new(SEED, start);
+    let mut traces = Vec::new();
+    let sending = async {
+        while sum(&server.client(), MERGED).await == 0.0 {
+            send(&server.otlp(), &traffic.traces(TRACES_PER_REQUEST), &mut traces).await;
+            check(&server.client(), &traces, start).await;
         }
-        server.otlp().send_as(&otlp::request(all_spans(&now)), Encoding::Protobuf, Compression::None).await;
-        if number % 8 == 7 {
-            server.otlp().send(std::mem::take(&mut late)).await;
-            check(&server.client(), &traces[..(number + 1) * TRACES_PER_REQUEST], start).await;
-        }
-    }
-    assert!(late.is_empty(), "the last request completes all traces");
-    until(&server.client(), MERGED, &traces, start).await;
+    };
+    let merged = tokio::time::timeout(PATIENCE, sending).await;
+    assert!(merged.is_ok(), "nothing is merged for {PATIENCE:?}");
     until(&server.client(), DELETED, &traces, start).await;
     let server = server.kill().start().await;
     check(&server.client(), &traces, start).await;
@@ -56,6 +49,16 @@ async fn answers_stay_the_same_while_blocks_are_merged_and_deleted() {
     let (status, _builder) = server.terminate().await;
     assert!(status.success(), "{status}");
     check_blocks(&url, &traces).await;
+}
+
+/// Sends traces, the last part of the first when all others are there.
+async fn send(otlp: &Otlp, traces: &[SentTrace], sent: &mut Vec<SentTrace>) {
+    let mut now = traces.to_vec();
+    let late = now[0].resource_spans.pop();
+    for batch in [all_spans(&now), late.into_iter().collect()] {
+        otlp.send_as(&otlp::request(batch), Encoding::Protobuf, Compression::None).await;
+    }
+    sent.extend_from_slice(traces);
 }
 
 /// Asks until the counter is above zero; meanwhile every answer is right.
@@ -78,7 +81,8 @@ async fn sum(client: &Client, counter: &str) -> f64 {
 
 /// The newest traces, each with all its spans.
 async fn check(client: &Client, traces: &[SentTrace], start: u64) {
-    let answer = client.search("{ }", TRACES + 1, 100, (start / SECOND - 60, start / SECOND + 3600)).await;
+    let answer =
+        client.search("{ }", traces.len() + 1, 100, (start / SECOND - 60, start / SECOND + 3600)).await;
     let hits = answer["traces"].as_array().expect("traces").iter();
     let found: Vec<(&str, &Value)> =
         hits.map(|hit| (hit["traceID"].as_str().expect("text"), &hit["spanSets"][0]["matched"])).collect();
