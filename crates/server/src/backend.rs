@@ -10,7 +10,7 @@ use vivace_query::{
     MetricsRequest, MetricsResponse, Progress, QueryError, SearchRequest, SearchResponse, TagNames,
     TagNamesRequest, TagValues, TagValuesRequest, TraceResponse,
 };
-use vivace_storage::WalStats;
+use vivace_storage::{CompactionStats, WalStats};
 
 /// Takes spans in and answers questions about them.
 #[async_trait]
@@ -61,6 +61,9 @@ pub(crate) trait Backend: Send + Sync + Debug {
 
     /// Figures about the write-ahead log.
     fn wal_stats(&self) -> WalStats;
+
+    /// What became of blocks since the start, and what there is to do.
+    fn compaction_stats(&self) -> CompactionStats;
 }
 
 #[cfg(test)]

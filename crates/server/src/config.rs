@@ -157,6 +157,17 @@ configuration! {
     max_block_bytes: ByteSize = "16MiB";
     /// A tenant's newest spans become a block when the oldest of them has waited this long.
     max_block_age: Duration = "60s";
+    /// How long spans are kept after they came in.
+    block_retention: Duration = "336h";
+    /// How much is kept of each tenant, in bytes of its blocks; the oldest blocks go first. Or `unlimited`.
+    max_stored_bytes: Option<ByteSize> = "unlimited";
+    /// Whether blocks stay as they were cut. Small blocks make queries slower and take more room.
+    compaction_disabled: bool = "false";
+    /// Blocks are merged with others whose spans ended in the same stretch of time, this long.
+    compaction_window: Duration = "1h";
+    /// How long the objects of a block stay after it was merged or dropped, for queries that still read it. Never
+    /// shorter than `query_deadline`.
+    compacted_block_retention: Duration = "10m";
     /// Time a query may take; then it is answered with 504.
     query_deadline: Duration = "30s";
     /// Queries that run at the same time; others wait.

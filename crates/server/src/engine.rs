@@ -12,7 +12,10 @@ use vivace_query::{
     MetricsRequest, MetricsResponse, Progress, QueryContext, QueryEngine, QueryError, QueryOptions,
     SearchRequest, SearchResponse, TagNames, TagNamesRequest, TagValues, TagValuesRequest, TraceResponse,
 };
-use vivace_storage::{CatalogError, Catalogs, StoreError, WalStats, open_store, probe_put_if_absent};
+use vivace_storage::{
+    CatalogError, Catalogs, CompactionContext, CompactionOptions, CompactionStats, Compactor, StoreError,
+    TenantPolicy, WalStats, open_store, probe_put_if_absent,
+};
 
 use crate::backend::Backend;
 use crate::config::Config;
@@ -25,6 +28,7 @@ const WAITING_PER_RUNNING: usize = 64;
 pub(crate) struct Engine {
     ingest: Arc<Ingest>,
     query: QueryEngine,
+    compactor: Arc<Compactor>,
 }
 
 /// Why the engine does not start.
@@ -64,9 +68,18 @@ pub(crate) async fn start_engine(
         catalogs: Arc::clone(&catalogs),
         budget: Arc::clone(budget),
         clock: Arc::clone(clock),
-        randomness,
+        randomness: Arc::clone(&randomness),
     };
     let ingest = Ingest::open(options, context).await?;
+    let context = CompactionContext {
+        store: Arc::clone(&store),
+        catalogs: Arc::clone(&catalogs),
+        budget: Arc::clone(budget),
+        clock: Arc::clone(clock),
+        randomness,
+    };
+    let compactor = compactor(config, context);
+    compactor.start();
     let options = QueryOptions {
         max_concurrent: config.max_concurrent_queries,
         max_waiting: config.max_concurrent_queries.saturating_mul(WAITING_PER_RUNNING),
@@ -75,7 +88,19 @@ pub(crate) async fn start_engine(
     };
     let context = QueryContext { store, catalogs, live: ingest.live(), budget: Arc::clone(budget) };
     let query = QueryEngine::new(options, context);
-    Ok(Engine { ingest, query })
+    Ok(Engine { ingest, query, compactor })
+}
+
+fn compactor(config: &Config, context: CompactionContext) -> Arc<Compactor> {
+    let removed_block_retention = config.compacted_block_retention.max(config.query_deadline);
+    let options = CompactionOptions { removed_block_retention, ..CompactionOptions::default() };
+    let policy = TenantPolicy {
+        block_retention: config.block_retention,
+        max_stored_bytes: config.max_stored_bytes,
+        compaction_window: config.compaction_window,
+        compaction_disabled: config.compaction_disabled,
+    };
+    Compactor::new(options, Arc::new(policy), context)
 }
 
 fn directory(config: &Config, name: &str) -> Result<PathBuf, EngineError> {
@@ -133,6 +158,7 @@ impl Backend for Engine {
     }
 
     async fn shutdown(&self) -> Result<(), IngestError> {
+        self.compactor.shutdown().await;
         self.ingest.shutdown().await
     }
 
@@ -142,5 +168,9 @@ impl Backend for Engine {
 
     fn wal_stats(&self) -> WalStats {
         self.ingest.wal_stats()
+    }
+
+    fn compaction_stats(&self) -> CompactionStats {
+        self.compactor.stats()
     }
 }

@@ -23,8 +23,10 @@ use vivace_model::TenantId;
 use vivace_storage::WalStats;
 
 use crate::state::App;
+use compaction::Compaction;
 
 mod calls;
+mod compaction;
 
 /// Tempo's buckets for request durations, in seconds.
 const BUCKETS: [f64; 12] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 25.0];
@@ -117,6 +119,10 @@ impl Metrics {
             limit: app.budget.limit().bytes(),
             reserved: Holder::ALL.map(|holder| reserved(&app.budget, holder)),
         }));
+        if let Some(backend) = backend {
+            let stats = backend.compaction_stats();
+            now.register_collector(Box::new(Compaction { stats, now: app.clock.now() }));
+        }
         encode(&mut page, &now)?;
         Ok(page)
     }

@@ -13,8 +13,7 @@ mod write;
 
 pub use conform::conform;
 pub use join::join_batches;
-pub(crate) use layout::sorted_rows;
-pub(crate) use layout::{RowKeys, count_attributes};
+pub(crate) use layout::{RowKeys, count_attributes, settle_columns, sorted_rows};
 pub use layout::{choose_columns, column_order, row_order};
 pub use read::{BlockReader, Projection, SpanStream, TraceFilter};
 pub use sorted::SortedSpans;

@@ -19,7 +19,8 @@ pub use block::{BlockError, BlockReader, Projection};
 pub use catalog::{BlockMeta, Catalog, Catalogs, Snapshot, Tombstone, WalRange};
 pub use columns::ColumnError;
 pub use compaction::{
-    CompactionContext, CompactionOptions, CompactionStats, Compactor, TenantPolicies, TenantPolicy,
+    CompactionContext, CompactionOptions, CompactionStats, Compactor, LevelStats, TenantBacklog,
+    TenantPolicies, TenantPolicy,
 };
 pub use error::{CatalogError, StoreError, WalError};
 pub use index::IndexError;

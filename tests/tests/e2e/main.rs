@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod bench;
+mod compaction;
 mod crash;
 mod graceful;
 mod grafana;

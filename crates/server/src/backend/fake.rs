@@ -13,7 +13,7 @@ use vivace_query::{
     MetricsRequest, MetricsResponse, Progress, QueryError, SearchRequest, SearchResponse, TagNames,
     TagNamesRequest, TagValues, TagValuesRequest, TraceResponse,
 };
-use vivace_storage::WalStats;
+use vivace_storage::{CompactionStats, WalStats};
 
 use super::Backend;
 use crate::config::{Config, ConfigArgs};
@@ -142,5 +142,9 @@ impl Backend for FakeBackend {
 
     fn wal_stats(&self) -> WalStats {
         WalStats::default()
+    }
+
+    fn compaction_stats(&self) -> CompactionStats {
+        CompactionStats::default()
     }
 }

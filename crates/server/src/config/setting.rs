@@ -7,6 +7,9 @@ use vivace_base::ByteSize;
 use crate::duration;
 use crate::logging::LogFormat;
 
+/// The word for no limit.
+const UNLIMITED: &str = "unlimited";
+
 /// A type that a configuration value can have.
 pub(super) trait Setting: Sized {
     /// Its name in the documentation.
@@ -91,6 +94,19 @@ impl Setting for ByteSize {
     fn print(&self) -> String {
         let short = self.to_string();
         if short.parse() == Ok(*self) { short } else { format!("{}B", self.bytes()) }
+    }
+}
+
+/// A limit that need not be.
+impl Setting for Option<ByteSize> {
+    const KIND: &'static str = "size or unlimited";
+
+    fn parse(text: &str) -> Result<Self, String> {
+        if text == UNLIMITED { Ok(None) } else { ByteSize::parse(text).map(Some) }
+    }
+
+    fn print(&self) -> String {
+        self.as_ref().map_or(UNLIMITED.to_owned(), Setting::print)
     }
 }
 

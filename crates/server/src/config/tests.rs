@@ -33,6 +33,7 @@ fn defaults_are_those_of_the_contract() {
     assert!(!config.multitenancy);
     assert!(config.memory_limit.bytes() > 0);
     assert_eq!(config.max_search_duration.as_secs(), 168 * 3600);
+    assert_eq!((config.block_retention.as_secs(), config.max_stored_bytes), (336 * 3600, None));
 }
 
 #[test]
@@ -74,6 +75,16 @@ fn wrong_values_name_their_source() {
     assert!(in_file("a: b: c\n").unwrap_err().to_string().contains("not valid YAML"));
     let missing = Config::load(&args(&["--config", "/nowhere.yaml"])).unwrap_err().to_string();
     assert!(missing.starts_with("cannot read the config file /nowhere.yaml"), "{missing}");
+}
+
+#[test]
+fn a_limit_may_be_none() {
+    let limit =
+        |text: &str| in_file(&format!("max_stored_bytes: {text}\n")).map(|config| config.max_stored_bytes);
+    assert_eq!(limit("unlimited").unwrap(), None);
+    assert_eq!(limit("2GiB").unwrap(), Some("2GiB".parse().unwrap()));
+    let error = limit("none").unwrap_err().to_string();
+    assert!(error.contains("key `max_stored_bytes`: `none` is not a size"), "{error}");
 }
 
 #[test]

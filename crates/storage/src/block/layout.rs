@@ -23,17 +23,24 @@ pub fn choose_columns(batches: &[RecordBatch]) -> Result<Vec<AttributeColumn>, C
             *counted.entry(column).or_default() += rows;
         }
     }
-    let mut frequent: Vec<_> = counted.into_iter().filter(|(_, rows)| *rows >= enough).collect();
+    Ok(settle_columns(counted.into_iter().filter(|(_, rows)| *rows >= enough).collect(), batches))
+}
+
+/// The densest of the attributes that may get a column, in the order of columns that the layouts of some batches have.
+pub(crate) fn settle_columns(
+    mut frequent: Vec<(AttributeColumn, usize)>,
+    layouts: &[RecordBatch],
+) -> Vec<AttributeColumn> {
     frequent.sort_by(|(a, a_rows), (b, b_rows)| b_rows.cmp(a_rows).then_with(|| a.cmp(b)));
     frequent.truncate(limits::MAX_ATTRIBUTE_COLUMNS);
     let chosen: HashSet<_> = frequent.into_iter().map(|(column, _)| column).collect();
-    let mut columns = column_order(batches);
+    let mut columns = column_order(layouts);
     columns.retain(|column| chosen.contains(column));
     let mut listed: Vec<_> = chosen.into_iter().collect();
     listed.sort();
     let known: HashSet<_> = columns.iter().cloned().collect();
     columns.extend(listed.into_iter().filter(|column| !known.contains(column)));
-    Ok(columns)
+    columns
 }
 
 /// The own columns of some batches in one order, such that those of each batch keep theirs unless two batches

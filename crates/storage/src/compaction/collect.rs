@@ -1,6 +1,6 @@
 //! What is deleted for good.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::time::Duration;
 
 use futures::TryStreamExt;
@@ -11,6 +11,8 @@ use vivace_model::TenantId;
 
 use super::CompactionError;
 use super::plan::nanos;
+use crate::block::SPANS_FILE;
+use crate::index::INDEX_FILE;
 use crate::{Catalog, limits, paths};
 
 /// Deletes the objects of blocks that were removed long enough ago, then their tombstones. Returns how many there were.
@@ -66,7 +68,11 @@ async fn delete_block(
 ) -> Result<(), CompactionError> {
     let folder = paths::block_prefix(tenant, id);
     let listed = store.list(Some(&folder)).map_ok(|object| object.location).try_collect::<Vec<Path>>().await;
-    for path in listed.map_err(|error| CompactionError::store("list", &folder, error))? {
+    let listed = listed.map_err(|error| CompactionError::store("list", &folder, error))?;
+    // Also what is not listed: a local store then cleans up after an upload that was broken off.
+    let ours = [SPANS_FILE, INDEX_FILE].map(|file| folder.clone().join(file));
+    let paths: BTreeSet<Path> = listed.into_iter().chain(ours).collect();
+    for path in paths {
         match store.delete(&path).await {
             Ok(()) | Err(object_store::Error::NotFound { .. }) => {}
             Err(error) => return Err(CompactionError::store("delete", &path, error)),

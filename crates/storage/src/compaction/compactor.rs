@@ -46,6 +46,8 @@ struct TenantState {
     left_alone_until: Duration,
     next_sweep: Duration,
     pause: Duration,
+    /// There was nothing to do at this version of the catalog, and time alone brings nothing before then.
+    idle: Option<(u64, Duration)>,
 }
 
 impl Compactor {
@@ -113,8 +115,7 @@ impl Compactor {
             if self.is_stopping() {
                 return false;
             }
-            let state = lock(&self.tenants).get(&tenant).cloned().unwrap_or_default();
-            if state.left_alone_until > self.context.clock.monotonic() {
+            if self.is_waiting(&tenant) {
                 continue;
             }
             match self.serve(&tenant).await {
@@ -127,6 +128,18 @@ impl Compactor {
             }
         }
         busy
+    }
+
+    /// Whether there is nothing to do for the tenant, or it is left alone after trouble.
+    fn is_waiting(&self, tenant: &TenantId) -> bool {
+        let now = self.context.clock.monotonic();
+        let Some(state) = lock(&self.tenants).get(tenant).cloned() else { return false };
+        let known = |version: u64| match self.context.catalogs.get(tenant) {
+            Ok(Some(catalog)) => catalog.snapshot().version == version,
+            _ => true,
+        };
+        let is_idle = state.idle.is_some_and(|(version, until)| now < until && known(version));
+        is_idle || now < state.left_alone_until
     }
 
     /// One tenant's turn. A tenant whose catalog is damaged has none; that was logged when it was opened.
@@ -142,8 +155,11 @@ impl Compactor {
             false => plan(&self.readable(&snapshot.blocks), now, policy.compaction_window, &self.options),
         };
         self.counters.planned(tenant, &snapshot, &jobs);
-        let Some(job) = jobs.into_iter().next() else { return Ok(false) };
         let began = self.context.clock.monotonic();
+        let Some(job) = jobs.into_iter().next() else {
+            self.change(tenant, |state| state.idle = Some((snapshot.version, began + TICK)));
+            return Ok(false);
+        };
         let done = self.compact(&catalog, job).await;
         self.counters.busy(self.context.clock.monotonic().saturating_sub(began));
         done.map(|()| true)

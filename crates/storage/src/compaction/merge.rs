@@ -4,7 +4,6 @@ use std::collections::VecDeque;
 use std::ops::Range;
 
 use arrow::array::RecordBatch;
-use arrow::compute::interleave_record_batch;
 use arrow::datatypes::Schema;
 
 use super::CompactionError;
@@ -13,6 +12,7 @@ use super::memory::JobMemory;
 use super::runs::{Run, SortedRuns, join, rows_of, single};
 use super::source::Source;
 use crate::block::{BlockWriter, RowKeys, row_order};
+use crate::columns::gather_batches;
 use crate::{BlockError, BlockReader, limits};
 
 /// A merge under way.
@@ -251,8 +251,7 @@ impl Chunk {
         if neighbours {
             return Ok(Some(batches[batch].slice(first, rows.len())));
         }
-        let batches: Vec<&RecordBatch> = batches.iter().collect();
-        Ok(Some(interleave_record_batch(&batches, &rows)?))
+        Ok(Some(gather_batches(&batches, &rows)?))
     }
 }
 

@@ -82,7 +82,7 @@ impl Runs {
             let start = trace.iter().map(|run| run.start).min().unwrap_or_default();
             trace.iter_mut().for_each(|run| run.start = start);
         }
-        self.runs.sort_unstable_by(|a, b| a.key().cmp(&b.key()));
+        self.runs.sort_unstable_by_key(Run::key);
         SortedRuns(self.runs)
     }
 }

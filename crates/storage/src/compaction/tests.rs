@@ -4,7 +4,7 @@ use futures::TryStreamExt;
 use object_store::memory::InMemory;
 use object_store::{ObjectStore, ObjectStoreExt};
 use vivace_base::Holder;
-use vivace_model::{Attribute, Span, Trace, TraceId};
+use vivace_model::{Span, Trace, TraceId};
 use vivace_testkit::{
     BASE_TIME, Fault, FaultingStore, ManualClock, Operation, SeededRandomness, SpanBuilder, TraceGenerator,
     seeds,
@@ -149,24 +149,8 @@ fn ids(blocks: &[BlockMeta]) -> HashSet<BlockId> {
 fn assembled(spans: Vec<Span>) -> BTreeMap<TraceId, Vec<Span>> {
     let mut traces: BTreeMap<TraceId, Vec<Span>> = BTreeMap::new();
     for span in spans {
-        traces.entry(span.trace_id).or_default().push(in_key_order(span));
+        traces.entry(span.trace_id).or_default().push(span);
     }
     let whole = |spans| Trace::assemble(spans).expect("has spans").into_spans();
     traces.into_iter().map(|(id, spans)| (id, whole(spans))).collect()
-}
-
-/// Which of a span's columns an attribute stands in changes their order.
-fn in_key_order(mut span: Span) -> Span {
-    let sorted = |mut attributes: Vec<Attribute>| {
-        attributes.sort_by(|a, b| a.key.cmp(&b.key));
-        attributes
-    };
-    span.attributes = sorted(span.attributes);
-    span.events.iter_mut().for_each(|event| event.attributes = sorted(std::mem::take(&mut event.attributes)));
-    span.links.iter_mut().for_each(|link| link.attributes = sorted(std::mem::take(&mut link.attributes)));
-    let (mut resource, mut scope) = ((*span.resource).clone(), (*span.scope).clone());
-    resource.attributes = sorted(resource.attributes);
-    scope.attributes = sorted(scope.attributes);
-    (span.resource, span.scope) = (resource.into(), scope.into());
-    span
 }

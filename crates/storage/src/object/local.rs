@@ -6,12 +6,13 @@ use std::path::{Path, PathBuf};
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use futures::StreamExt;
 use futures::stream::BoxStream;
 use object_store::local::LocalFileSystem;
 use object_store::path::Path as ObjectPath;
 use object_store::{
-    CopyOptions, Error, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore, PutMode,
-    PutMultipartOptions, PutOptions, PutPayload, PutResult, Result, UploadPart,
+    CopyOptions, Error, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore,
+    ObjectStoreExt, PutMode, PutMultipartOptions, PutOptions, PutPayload, PutResult, Result, UploadPart,
 };
 
 use super::io_error;
@@ -91,7 +92,23 @@ impl ObjectStore for LocalStore {
         &self,
         locations: BoxStream<'static, Result<ObjectPath>>,
     ) -> BoxStream<'static, Result<ObjectPath>> {
-        self.inner.delete_stream(locations)
+        let store = self.clone();
+        let delete = move |location: Result<ObjectPath>| {
+            let store = store.clone();
+            async move {
+                let location = location?;
+                let path = store.inner.path_to_filesystem(&location)?;
+                let deleted = store.inner.delete(&location).await;
+                let was_gone = matches!(deleted, Err(Error::NotFound { .. }));
+                blocking(move || {
+                    tidy(&path, &store.root, was_gone);
+                    Ok(())
+                })
+                .await?;
+                deleted.map(|()| location)
+            }
+        };
+        locations.then(delete).boxed()
     }
 
     fn list(&self, prefix: Option<&ObjectPath>) -> BoxStream<'static, Result<ObjectMeta>> {
@@ -161,10 +178,9 @@ fn put(path: &Path, root: &Path, payload: &PutPayload, overwrite: bool) -> io::R
 /// A new temporary file, named so that `LocalFileSystem` does not take it for an object.
 fn stage(path: &Path) -> io::Result<(File, PathBuf)> {
     for number in 1..=MAX_STAGING_NAMES {
-        let mut name = path.as_os_str().to_owned();
-        name.push(format!("#{number}"));
+        let name = staging_name(path, number);
         match OpenOptions::new().write(true).create_new(true).open(&name) {
-            Ok(file) => return Ok((file, name.into())),
+            Ok(file) => return Ok((file, name)),
             Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
             Err(error) => return Err(error),
         }
@@ -173,6 +189,24 @@ fn stage(path: &Path) -> io::Result<(File, PathBuf)> {
         "{MAX_STAGING_NAMES} temporary files are in the way: delete {}#*",
         path.display()
     )))
+}
+
+/// After an object was deleted its folder goes, if nothing else is in it; a folder that stays does no harm. If there was
+/// no object, what uploads of it left that were broken off goes too: nobody else would find it.
+fn tidy(path: &Path, root: &Path, was_gone: bool) {
+    if was_gone {
+        let staged = (1..=MAX_STAGING_NAMES).map(|number| staging_name(path, number));
+        staged.take_while(|name| std::fs::remove_file(name).is_ok()).for_each(drop);
+    }
+    if let Some(folder) = path.parent().filter(|folder| *folder != root) {
+        let _ = std::fs::remove_dir(folder);
+    }
+}
+
+fn staging_name(path: &Path, number: u32) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(format!("#{number}"));
+    name.into()
 }
 
 fn sync_object(path: &Path, root: &Path) -> io::Result<()> {

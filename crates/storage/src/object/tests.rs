@@ -232,3 +232,22 @@ impl ObjectStore for Careless {
         self.0.copy_opts(from, to, options).await
     }
 }
+
+#[tokio::test]
+async fn a_local_store_keeps_no_empty_folders_and_no_broken_uploads() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let store = LocalStore::open(dir.path()).expect("opens");
+    let [first, second] = ["a/b/first", "a/b/second"].map(ObjectPath::from);
+    for path in [&first, &second] {
+        store.put(path, PutPayload::from_static(b"x")).await.expect("puts");
+    }
+    let folder = dir.path().join("a/b");
+    std::fs::write(folder.join("second#1"), b"half").expect("writes");
+    store.delete(&first).await.expect("deletes");
+    store.delete(&second).await.expect("deletes");
+    assert!(folder.join("second#1").exists(), "it may be an upload under way");
+    let error = store.delete(&second).await.expect_err("gone");
+    assert!(matches!(error, object_store::Error::NotFound { .. }), "{error}");
+    assert!(!folder.exists());
+    assert!(dir.path().join("a").exists(), "one level is enough: blocks are folders");
+}
