@@ -1,5 +1,6 @@
 //! The walk over a source's traces: newest first, a few at a time, so that a search that has enough can stop.
 
+use std::collections::HashMap;
 use std::ops::{Range, RangeInclusive};
 use std::sync::Arc;
 
@@ -10,7 +11,7 @@ use vivace_storage::index::{TraceRuns, ZONE_ROWS};
 use crate::QueryError;
 use crate::eval::Filter;
 use crate::plan::Condition;
-use crate::prune::{Pruning, zones_of};
+use crate::prune::{Pruning, may_meet, zones_of};
 use crate::source::Source;
 use crate::spread::Place;
 
@@ -99,13 +100,13 @@ impl<'a> Units<'a> {
             opened: None,
         });
         let cursors = cursors.collect();
+        let mut parts = Parts { source, wanted, budget, prunings: HashMap::new() };
         let mut spread = Vec::new();
         for places in source.spread.traces() {
             if places.iter().any(|place| overlaps(place.piece))
-                && let Some(range) = whole_range(source, places, budget).await?
-                && wanted.lasts(&range)
+                && let Some(start) = parts.wanted_start(places).await?
             {
-                spread.push((range.start, places.to_vec()));
+                spread.push((start, places.to_vec()));
             }
         }
         spread.sort_by_key(|(start, _)| *start);
@@ -212,20 +213,50 @@ fn partition(length: usize, test: impl Fn(usize) -> bool) -> usize {
     low
 }
 
-/// From the first start to the last end over all places; [`None`] when none can be read.
-async fn whole_range(
-    source: &Source,
-    places: &[Place],
-    budget: &Arc<MemoryBudget>,
-) -> Result<Option<TimeRange>, QueryError> {
-    let mut whole: Option<TimeRange> = None;
-    for place in places {
-        let runs = source.pieces()[place.piece].runs(budget).await;
-        let Some(runs) = source.undamaged(runs)? else { continue };
-        let range = runs.range(place.entry);
-        whole = Some(whole.map_or(range, |known| known.union(&range)));
+/// Looks at the places of spread traces.
+struct Parts<'a> {
+    source: &'a Source,
+    wanted: &'a Wanted,
+    budget: &'a Arc<MemoryBudget>,
+    prunings: HashMap<usize, Pruning>,
+}
+
+impl Parts<'_> {
+    /// When the trace with these places starts; [`None`] when it cannot be wanted.
+    async fn wanted_start(&mut self, places: &[Place]) -> Result<Option<UnixNanos>, QueryError> {
+        let (mut whole, mut spans): (Option<TimeRange>, usize) = (None, 0);
+        let mut may_hold = vec![false; self.wanted.filters.len()];
+        for place in places {
+            let runs = self.source.pieces()[place.piece].runs(self.budget).await;
+            let Some(runs) = self.source.undamaged(runs)? else { continue };
+            let range = runs.range(place.entry);
+            whole = Some(whole.map_or(range, |known| known.union(&range)));
+            let rows = runs.rows(place.entry);
+            spans += rows.len();
+            let pruning = self.pruning(place.piece).await?;
+            for (filter, may_hold) in may_hold.iter_mut().enumerate() {
+                *may_hold = *may_hold || pruning.may_hold(filter, &zones_of(&rows));
+            }
+        }
+        let condition = &self.wanted.condition;
+        let wanted = |range: &TimeRange| {
+            self.wanted.lasts(range)
+                && self.wanted.can_count(condition, spans)
+                && may_meet(condition, &|filter| may_hold[filter])
+        };
+        Ok(whole.filter(wanted).map(|range| range.start))
     }
-    Ok(whole)
+
+    async fn pruning(&mut self, piece: usize) -> Result<&Pruning, QueryError> {
+        if !self.prunings.contains_key(&piece) {
+            let pruning = match self.source.pieces()[piece].block() {
+                Some(reader) => Pruning::of_block(&self.wanted.filters, reader, self.budget).await?,
+                None => Pruning::none(self.wanted.filters.len()),
+            };
+            self.prunings.insert(piece, pruning);
+        }
+        Ok(&self.prunings[&piece])
+    }
 }
 
 /// The traces of a run that are worth looking at: wanted by time and size, not spread, in zones that may have what
