@@ -59,13 +59,19 @@ pub(crate) struct Server {
     listeners: JoinSet<()>,
 }
 
+/// What may be reserved of the memory limit: the rest is for code, stacks, what is not worth a reservation, and what the
+/// allocator keeps.
+fn reservable(limit: ByteSize) -> ByteSize {
+    ByteSize::from_bytes(limit.bytes() / 10 * 7)
+}
+
 impl Server {
     /// Binds the four ports, starts the engine, and serves.
     ///
     /// # Errors
     /// [`ServeError`] when a port is taken or the engine does not start.
     pub(crate) async fn start(config: Config) -> Result<Self, ServeError> {
-        let budget = MemoryBudget::new(config.memory_limit);
+        let budget = MemoryBudget::new(reservable(config.memory_limit));
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
         let app = AppState::new(config, Arc::clone(&budget), Arc::clone(&clock));
         let stop = CancellationToken::new();

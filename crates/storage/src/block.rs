@@ -6,6 +6,7 @@ mod file;
 mod join;
 mod layout;
 mod lineage;
+mod pages;
 mod read;
 mod sorted;
 mod tables;

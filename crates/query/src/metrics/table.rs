@@ -119,7 +119,7 @@ impl Table {
         plan: &MetricsPlan,
         groups: &[Operand<'_>],
         step: u32,
-        counted: Counted,
+        counted: &Counted,
     ) -> Result<(), MemoryRefused> {
         self.key.clear();
         groups.iter().for_each(|value| value.encode(&mut self.key));
@@ -227,14 +227,13 @@ impl Cell {
     }
 
     /// Adds what was counted; by how many buckets it grew.
-    fn add_counted(&mut self, counted: Counted) -> usize {
+    fn add_counted(&mut self, counted: &Counted) -> usize {
         let before = self.buckets();
         match (&mut *self, counted) {
-            (Self::Count(count), Counted::Spans(spans)) => count.add(spans as f64),
-            (Self::Quantiles(sketch), Counted::Bucket { bucket, count }) => {
-                sketch.add_bucket(bucket, count as f64);
+            (Self::Count(count), Counted::Spans(spans)) => count.add(*spans as f64),
+            (Self::Quantiles(sketch), Counted::Buckets { buckets, least, greatest }) => {
+                sketch.add_buckets(buckets, *least, *greatest);
             }
-            (Self::Quantiles(sketch), Counted::Bounds(least, greatest)) => sketch.widen(least, greatest),
             _ => debug_assert!(false, "the cells of one function count one kind"),
         }
         self.buckets() - before

@@ -8,13 +8,15 @@ use vivace_storage::columns::column;
 use vivace_traceql::{Attribute, Intrinsic};
 
 use super::plan::{Function, Grouping, MetricsPlan};
-use super::sketch::Sketch;
+use super::sketch::bucket;
 use super::table::Table;
 use crate::QueryError;
 use crate::eval::{Operand, columnar};
 
 /// Groups times steps; more of them are not counted in an array.
 const MOST_CELLS: usize = 1 << 18;
+/// Counters of buckets; with more of them a batch's numbers are sorted.
+const MOST_COUNTERS: usize = 1 << 20;
 
 /// Whether spans that fall together need not be told apart.
 pub(super) fn suffices(plan: &MetricsPlan) -> bool {
@@ -46,7 +48,7 @@ pub(super) fn tally(
     };
     let add = |cell: usize, what: Counted| {
         let values = groups.values(cell / steps);
-        table.add_counted(plan, &values, (cell % steps) as u32, what)
+        table.add_counted(plan, &values, (cell % steps) as u32, &what)
     };
     match &plan.function {
         Function::Quantiles { measured, .. } => {
@@ -59,16 +61,15 @@ pub(super) fn tally(
 }
 
 /// Spans of one group and step.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 pub(super) enum Counted {
     Spans(u64),
-    /// Numbers of one bucket of a sketch.
-    Bucket {
-        bucket: i32,
-        count: u64,
+    /// Numbers by bucket of a sketch, and what they lie between.
+    Buckets {
+        buckets: Vec<(i32, f64)>,
+        least: f64,
+        greatest: f64,
     },
-    /// All numbers lie between these.
-    Bounds(f64, f64),
 }
 
 fn count<E>(
@@ -103,19 +104,63 @@ fn sketch<E>(
     number_of: impl Fn(usize) -> Option<f64>,
     mut add: impl FnMut(usize, Counted) -> Result<(), E>,
 ) -> Result<(), E> {
-    let mut counts: FxHashMap<(usize, i32), u64> = FxHashMap::default();
-    let mut bounds: FxHashMap<usize, (f64, f64)> = FxHashMap::default();
+    let mut cells = Cells::default();
+    let mut rows: Vec<(u32, i32)> = Vec::with_capacity(selected.len());
     for row in selected.set_indices() {
         let (Some(cell), Some(number)) = (cell_of(row), number_of(row)) else { continue };
-        *counts.entry((cell, Sketch::bucket(number))).or_default() += 1;
-        let (least, greatest) = bounds.entry(cell).or_insert((number, number));
+        rows.push((cells.note(cell, number), bucket(number)));
+    }
+    let (Some(lowest), Some(highest)) =
+        (rows.iter().map(|(_, bucket)| *bucket).min(), rows.iter().map(|(_, bucket)| *bucket).max())
+    else {
+        return Ok(());
+    };
+    let width = (highest - lowest) as usize + 1;
+    if cells.known.len().saturating_mul(width) <= MOST_COUNTERS {
+        let mut counts = vec![0_u32; cells.known.len() * width];
+        rows.iter()
+            .for_each(|(cell, bucket)| counts[*cell as usize * width + (bucket - lowest) as usize] += 1);
+        for ((cell, least, greatest), counts) in cells.known.into_iter().zip(counts.chunks(width)) {
+            let counted = counts.iter().zip(lowest..).filter(|(count, _)| **count > 0);
+            let buckets = counted.map(|(count, bucket)| (bucket, f64::from(*count))).collect();
+            add(cell, Counted::Buckets { buckets, least, greatest })?;
+        }
+        return Ok(());
+    }
+    rows.sort_unstable();
+    let mut rest = rows.chunk_by(|(a, _), (b, _)| a == b);
+    for (cell, least, greatest) in cells.known {
+        let of_cell = rest.next().unwrap_or_default().chunk_by(|(_, a), (_, b)| a == b);
+        let buckets = of_cell.map(|same| (same[0].1, same.len() as f64)).collect();
+        add(cell, Counted::Buckets { buckets, least, greatest })?;
+    }
+    Ok(())
+}
+
+/// The groups and steps that a batch has, numbered as they come, and the bounds of their numbers.
+#[derive(Default)]
+struct Cells {
+    numbers: FxHashMap<usize, u32>,
+    known: Vec<(usize, f64, f64)>,
+    /// Spans that follow each other often fall together.
+    last: Option<(usize, u32)>,
+}
+
+impl Cells {
+    fn note(&mut self, cell: usize, number: f64) -> u32 {
+        let at = match self.last {
+            Some((last, at)) if last == cell => at,
+            _ => *self.numbers.entry(cell).or_insert_with(|| {
+                self.known.push((cell, number, number));
+                (self.known.len() - 1) as u32
+            }),
+        };
+        self.last = Some((cell, at));
+        let (_, least, greatest) = &mut self.known[at as usize];
         *least = least.min(number);
         *greatest = greatest.max(number);
+        at
     }
-    for ((cell, bucket), count) in counts {
-        add(cell, Counted::Bucket { bucket, count })?;
-    }
-    bounds.into_iter().try_for_each(|(cell, (least, greatest))| add(cell, Counted::Bounds(least, greatest)))
 }
 
 /// The groups of a batch's rows, numbered.

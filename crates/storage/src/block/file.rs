@@ -31,10 +31,14 @@ pub(super) struct BlockFile {
 
 impl BlockFile {
     /// Begins a file; `sample` tells how each column's texts repeat.
-    pub(super) fn create(columns: &[AttributeColumn], sample: &RecordBatch) -> Result<Self, BlockError> {
+    pub(super) fn create(
+        columns: &[AttributeColumn],
+        sample: &RecordBatch,
+        zstd_level: i32,
+    ) -> Result<Self, BlockError> {
         let schema = Arc::new(file_schema(columns, sample));
         let sink = Sink::default();
-        let properties = properties(columns, &schema)?;
+        let properties = properties(columns, &schema, zstd_level)?;
         let writer = ArrowWriter::try_new(sink.clone(), Arc::clone(&schema), Some(properties))
             .map_err(parquet_error)?;
         Ok(Self { writer, sink, schema, group_rows: 0 })
@@ -133,9 +137,12 @@ fn repeats(texts: &dyn Array) -> bool {
     distinct_texts(column).count() * limits::DICTIONARY_REPEATS <= present.max(limits::DICTIONARY_REPEATS)
 }
 
-fn properties(columns: &[AttributeColumn], schema: &Schema) -> Result<WriterProperties, BlockError> {
-    let level =
-        ZstdLevel::try_new(limits::BLOCK_ZSTD_LEVEL).map_err(|error| BlockError::Build(error.to_string()))?;
+fn properties(
+    columns: &[AttributeColumn],
+    schema: &Schema,
+    zstd_level: i32,
+) -> Result<WriterProperties, BlockError> {
+    let level = ZstdLevel::try_new(zstd_level).map_err(|error| BlockError::Build(error.to_string()))?;
     let mut builder = WriterProperties::builder()
         .set_compression(Compression::ZSTD(level))
         .set_max_row_group_row_count(Some(2 * limits::ROW_GROUP_ROWS))
@@ -159,7 +166,8 @@ fn properties(columns: &[AttributeColumn], schema: &Schema) -> Result<WriterProp
     for (name, encoding) in [
         (schema::TRACE_ID, Encoding::DELTA_BYTE_ARRAY),
         (schema::START, Encoding::DELTA_BINARY_PACKED),
-        (schema::DURATION, Encoding::DELTA_BINARY_PACKED),
+        // The bytes of a duration are alike by their place; its differences are no smaller than itself.
+        (schema::DURATION, Encoding::BYTE_STREAM_SPLIT),
     ] {
         builder = builder
             .set_column_dictionary_enabled(path(name), false)

@@ -8,15 +8,15 @@ use arrow::datatypes::Schema;
 use arrow::error::ArrowError;
 use bytes::Bytes;
 use futures::future::BoxFuture;
-use futures::stream::BoxStream;
-use futures::{FutureExt, StreamExt, TryStreamExt};
+use futures::stream::{self, BoxStream};
+use futures::{FutureExt, Stream, StreamExt, TryStreamExt};
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
-use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
     ArrowPredicateFn, ArrowReaderMetadata, ArrowReaderOptions, RowFilter, RowSelection,
 };
 use parquet::arrow::async_reader::{AsyncFileReader, ParquetRecordBatchStreamBuilder};
+use parquet::arrow::{ProjectionMask, parquet_to_arrow_field_levels};
 use parquet::errors::ParquetError;
 use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData, ParquetMetaDataReader};
 use vivace_base::{BlockId, MemoryBudget, MemoryRefused};
@@ -24,6 +24,7 @@ use vivace_model::schema::{self, AttributeColumn, AttributeScope};
 use vivace_model::{TenantId, TimeRange, TraceId};
 
 use super::lineage::Parents;
+use super::pages::GroupPages;
 use super::tables::Tables;
 use super::{BlockError, SPANS_FILE};
 use crate::index::{BlockIndex, INDEX_FILE, IndexBuilder, IndexScope};
@@ -256,28 +257,25 @@ impl BlockReader {
         projection: &Projection,
         batch_rows: usize,
     ) -> Result<SpanStream, BlockError> {
-        let groups = self.metadata.metadata().row_groups();
-        let (mut wanted, mut selected, mut selectable) = (Vec::new(), Vec::new(), 0);
-        let mut first = 0;
-        for (at, group) in groups.iter().enumerate() {
-            let count = usize::try_from(group.num_rows()).unwrap_or_default();
-            let group = first..first + count;
-            let inside = rows.iter().map(|rows| rows.start.max(group.start)..rows.end.min(group.end));
-            let before = selected.len();
-            selected.extend(
-                inside
-                    .filter(|rows| rows.start < rows.end)
-                    .map(|rows| selectable + rows.start - group.start..selectable + rows.end - group.start),
-            );
-            if selected.len() > before {
-                wanted.push(at);
-                selectable += count;
+        let metadata = Arc::clone(self.metadata.metadata());
+        let mask = ProjectionMask::roots(self.metadata.parquet_schema(), projection.indices(self.schema()));
+        let (schema, hint) = (self.metadata.parquet_schema(), Some(self.metadata.schema().fields()));
+        let levels = parquet_to_arrow_field_levels(schema, mask.clone(), hint)
+            .map_err(|error| unreadable(&self.path, &error))?;
+        let (store, path, levels) = (Arc::clone(&self.store), self.path.clone(), Arc::new(levels));
+        let groups = selected_groups(&metadata, rows);
+        let batches = stream::iter(groups).then(move |(group, selection)| {
+            let (store, path, metadata) = (Arc::clone(&store), path.clone(), Arc::clone(&metadata));
+            let (mask, levels) = (mask.clone(), Arc::clone(&levels));
+            async move {
+                let object = (&*store, &path);
+                let pages = GroupPages::fetch(object, &metadata, group, &mask, &selection).await?;
+                let batches = pages.read(&levels, selection, batch_rows)?;
+                let each = batches.map(|batch| batch.map_err(ParquetError::from));
+                Ok::<_, ParquetError>(stream::iter(each))
             }
-            first = group.end;
-        }
-        let selection = RowSelection::from_consecutive_ranges(selected.into_iter(), selectable);
-        let builder = self.builder(projection).with_row_groups(wanted).with_row_selection(selection);
-        self.stream(builder.with_batch_size(batch_rows))
+        });
+        Ok(self.resolved(batches.try_flatten()))
     }
 
     /// Number of rows.
@@ -328,7 +326,14 @@ impl BlockReader {
     }
 
     fn stream(&self, builder: ParquetRecordBatchStreamBuilder<ObjectFile>) -> Result<SpanStream, BlockError> {
-        let stream = builder.build().map_err(|error| unreadable(&self.path, &error))?;
+        Ok(self.resolved(builder.build().map_err(|error| unreadable(&self.path, &error))?))
+    }
+
+    /// Batches as they are in memory: with parents in place of distances.
+    fn resolved(
+        &self,
+        batches: impl Stream<Item = Result<RecordBatch, ParquetError>> + Send + 'static,
+    ) -> SpanStream {
         let path = self.path.clone();
         let mut parents = Parents::default();
         let resolve = move |batch: Result<RecordBatch, ParquetError>| {
@@ -337,7 +342,7 @@ impl BlockReader {
                 .resolve(&batch)
                 .map_err(|error| BlockError::Corrupt { path: path.to_string(), reason: error.to_string() })
         };
-        Ok(stream.map(resolve).boxed())
+        batches.map(resolve).boxed()
     }
 
     fn corrupt(&self, error: &ArrowError) -> BlockError {
@@ -349,6 +354,25 @@ impl Debug for BlockReader {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "BlockReader({})", self.path)
     }
+}
+
+/// The row groups that have some of the rows, and which of theirs those are.
+fn selected_groups(metadata: &ParquetMetaData, rows: &[Range<usize>]) -> Vec<(usize, RowSelection)> {
+    let (mut selected, mut first) = (Vec::new(), 0);
+    for (at, group) in metadata.row_groups().iter().enumerate() {
+        let count = usize::try_from(group.num_rows()).unwrap_or_default();
+        let group = first..first + count;
+        let inside = rows.iter().map(|rows| rows.start.max(group.start)..rows.end.min(group.end));
+        let inside: Vec<Range<usize>> = inside
+            .filter(|rows| rows.start < rows.end)
+            .map(|rows| rows.start - group.start..rows.end - group.start)
+            .collect();
+        if !inside.is_empty() {
+            selected.push((at, RowSelection::from_consecutive_ranges(inside.into_iter(), count)));
+        }
+        first = group.end;
+    }
+    selected
 }
 
 fn of_traces(batch: &RecordBatch, traces: &HashSet<TraceId>) -> Result<BooleanArray, ArrowError> {

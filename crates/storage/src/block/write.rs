@@ -52,6 +52,7 @@ pub struct BlockWriter {
     columns: Vec<AttributeColumn>,
     schema: SchemaRef,
     file: Option<BlockFile>,
+    zstd_level: i32,
     lineage: Lineage,
     index: IndexBuilder,
     counts: Counts,
@@ -77,10 +78,17 @@ impl BlockWriter {
             columns,
             schema,
             file: None,
+            zstd_level: limits::BLOCK_ZSTD_LEVEL,
             lineage: Lineage::default(),
             index: IndexBuilder::default(),
             counts: Counts::default(),
         })
+    }
+
+    /// Packs the block as well as is worth it for one that stays.
+    #[must_use]
+    pub fn for_good(self) -> Self {
+        Self { zstd_level: limits::COMPACTED_ZSTD_LEVEL, ..self }
     }
 
     /// A batch of any layout of the span schema in this block's layout, so that batches can be mixed.
@@ -108,7 +116,7 @@ impl BlockWriter {
         let starts = self.counts.add(&followed.spans)?;
         let file = match &mut self.file {
             Some(file) => file,
-            none => none.insert(BlockFile::create(&self.columns, &followed.spans)?),
+            none => none.insert(BlockFile::create(&self.columns, &followed.spans, self.zstd_level)?),
         };
         file.write(&followed, &starts)
     }
@@ -130,7 +138,7 @@ impl BlockWriter {
     pub fn finish(self) -> Result<BuiltBlock, BlockError> {
         let file = match self.file {
             Some(file) => file,
-            None => BlockFile::create(&self.columns, &RecordBatch::new_empty(self.schema))?,
+            None => BlockFile::create(&self.columns, &RecordBatch::new_empty(self.schema), self.zstd_level)?,
         };
         Ok(BuiltBlock {
             bytes: file.finish()?,

@@ -58,7 +58,7 @@ pub(super) async fn run(
     memory.for_rows(&job.inputs, &inputs)?;
     let mut pace = Pace::new(context, Arc::clone(stopping));
     let (runs, densities) = scan(&inputs, &job.inputs, &mut pace).await?;
-    let writer = BlockWriter::new(densities.choose())?;
+    let writer = BlockWriter::new(densities.choose())?.for_good();
     let mut output = Output::new(&context.store, tenant, id, pace);
     match write(&inputs, &runs, writer, &mut output, &mut memory).await {
         Ok((built, joined)) => {
