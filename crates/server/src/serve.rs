@@ -11,7 +11,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
-use vivace_base::{Clock, MemoryBudget, SystemClock};
+use vivace_base::{ByteSize, Clock, MemoryBudget, SystemClock};
 use vivace_ingest::IngestError;
 
 use crate::api;
