@@ -49,13 +49,13 @@ pub const BLOCK_WRITE_ROWS: usize = 16_384;
 /// Rows after which a block's row group ends with its trace.
 pub const ROW_GROUP_ROWS: usize = 131_072;
 /// Rows of a block's data page.
-pub const PAGE_ROWS: usize = 2_048;
+pub const PAGE_ROWS: usize = 8_192;
 /// A text column has a dictionary when each of its texts stands in so many rows on average.
 pub const DICTIONARY_REPEATS: usize = 4;
 /// zstd level of blocks.
 pub const BLOCK_ZSTD_LEVEL: i32 = 3;
 /// zstd level of blocks made of others, which stay.
-pub const COMPACTED_ZSTD_LEVEL: i32 = 9;
+pub const COMPACTED_ZSTD_LEVEL: i32 = 6;
 /// Bytes read from the end of a block in the hope that they hold the whole footer.
 pub const FOOTER_PREFETCH: usize = 64 * 1024;
 /// Rows of a batch of rows that were picked from a block.
