@@ -165,6 +165,8 @@ configuration! {
     compaction_disabled: bool = "false";
     /// Blocks are merged with others whose spans ended in the same stretch of time, this long.
     compaction_window: Duration = "1h";
+    /// When nothing has come into a stretch of time for so long after its end, what is left of its blocks is merged.
+    compaction_settle: Duration = "10m";
     /// How long the objects of a block stay after it was merged or dropped, for queries that still read it. Never
     /// shorter than `query_deadline`.
     compacted_block_retention: Duration = "10m";

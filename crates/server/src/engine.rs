@@ -93,7 +93,8 @@ pub(crate) async fn start_engine(
 
 fn compactor(config: &Config, context: CompactionContext) -> Arc<Compactor> {
     let removed_block_retention = config.compacted_block_retention.max(config.query_deadline);
-    let options = CompactionOptions { removed_block_retention, ..CompactionOptions::default() };
+    let settle = config.compaction_settle;
+    let options = CompactionOptions { settle, removed_block_retention, ..CompactionOptions::default() };
     let policy = TenantPolicy {
         block_retention: config.block_retention,
         max_stored_bytes: config.max_stored_bytes,

@@ -86,6 +86,8 @@ impl Launcher {
         let mut command = Command::new(&program);
         command.arg("serve").arg("--data-dir").arg(&self.data_dir);
         command.args(["--memory-limit", &self.memory_limit]);
+        // What happens within ten minutes of a load happens within the run.
+        command.args(["--compaction-settle", "2s", "--compacted-block-retention", "30s"]);
         for listener in ["--http-listen", "--grpc-listen", "--otlp-grpc-listen", "--otlp-http-listen"] {
             command.args([listener, ANY_PORT]);
         }

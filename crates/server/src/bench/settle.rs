@@ -9,6 +9,8 @@ use super::process;
 use super::subject::Subject;
 
 const POLL: Duration = Duration::from_secs(1);
+/// What a server has left to do: spans to cut, blocks to merge.
+const PENDING: [&str; 2] = ["vivace_head_spans", "vivace_compaction_backlog_age_seconds"];
 /// Nothing happens for so many polls.
 const QUIET_POLLS: u32 = 5;
 /// A server at rest uses less than this of a core.
@@ -36,7 +38,8 @@ pub(super) async fn settle(
         tokio::time::sleep(POLL).await;
         subject.check("working in the background")?;
         let metrics = client.get(&["metrics"], &[]).await.map(|body| body.bytes).unwrap_or_default();
-        let pending = gauge(&String::from_utf8_lossy(&metrics), "vivace_head_spans").unwrap_or(0.0) > 0.0;
+        let page = String::from_utf8_lossy(&metrics);
+        let pending = PENDING.iter().any(|name| gauge(&page, name).unwrap_or(0.0) > 0.0);
         let cpu = subject.pid().and_then(process::cpu_time).unwrap_or_default();
         let now = (subject.disk_use(), cpu, clock.monotonic());
         let rests = before.is_some_and(|(disk, cpu_before, then): (_, Duration, Duration)| {

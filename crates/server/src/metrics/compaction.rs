@@ -10,6 +10,9 @@ use vivace_storage::{CompactionStats, LevelStats, TenantBacklog};
 
 use super::{MAX_TENANTS, counter, counter_type, counters, gauge};
 
+/// Name, help and value of a metric.
+type Figure<T> = (&'static str, &'static str, fn(&T) -> u64);
+
 /// What becomes of blocks, as it is at the moment of a scrape.
 #[derive(Debug)]
 pub(super) struct Compaction {
@@ -57,7 +60,7 @@ impl Collector for Compaction {
 
 impl Compaction {
     fn encode_jobs(&self, encoder: &mut DescriptorEncoder) -> Result<(), fmt::Error> {
-        let figures: [(&str, &str, fn(&LevelStats) -> u64); 6] = [
+        let figures: [Figure<LevelStats>; 6] = [
             ("tempodb_compaction_blocks", "Blocks merged", |level| level.blocks),
             ("tempodb_compaction_bytes_written", "Bytes of the blocks made of them", |level| {
                 level.bytes_written
@@ -80,7 +83,7 @@ impl Compaction {
     }
 
     fn encode_backlog(&self, encoder: &mut DescriptorEncoder) -> Result<(), fmt::Error> {
-        let figures: [(&str, &str, fn(&TenantBacklog) -> u64); 2] = [
+        let figures: [Figure<TenantBacklog>; 2] = [
             ("tempodb_blocklist_length", "Blocks there are", |tenant| tenant.blocks),
             ("tempodb_compaction_outstanding_blocks", "Blocks that wait to be merged", |tenant| {
                 tenant.outstanding

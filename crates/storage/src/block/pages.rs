@@ -97,11 +97,12 @@ fn is_zstd(chunk: &ColumnChunkMetaData) -> bool {
 impl Fetch {
     fn new(metadata: &ParquetMetaData, group: usize, column: usize, selection: &RowSelection) -> Self {
         let (start, length) = metadata.row_group(group).column(column).byte_range();
+        let whole = start..start + length;
         let index = metadata.offset_index().and_then(|index| index.get(group)?.get(column));
         let Some(locations) = index.map(|index| index.page_locations().clone()) else {
-            return Self { column, ranges: vec![start..start + length], locations: None };
+            return Self { column, ranges: Vec::from([whole]), locations: None };
         };
-        let first = locations.first().map_or(start + length, |page| page.offset as u64);
+        let first = locations.first().map_or(whole.end, |page| page.offset as u64);
         // What stands before the first page is the dictionary.
         let dictionary = (start < first).then_some(start..first);
         let ranges = dictionary.into_iter().chain(selection.scan_ranges(&locations)).collect();
