@@ -58,7 +58,7 @@ pub(crate) async fn search(
         total_jobs: u32::try_from(context.source.pieces().len()).unwrap_or(u32::MAX),
         ..SearchMetrics::default()
     };
-    let mut newest = Newest { limit: request.limit, traces: BTreeMap::new() };
+    let mut newest = Newest { limit: request.limit, traces: BTreeMap::new(), response };
     let mut units = Units::new(&job.looker.source, &job.looker.wanted, context.budget).await?;
     let mut running = JoinSet::new();
     loop {
@@ -71,14 +71,11 @@ pub(crate) async fn search(
         }
         let Some(finished) = running.join_next().await else { break };
         let found = finished.map_err(|error| QueryError::Execution(format!("a task failed: {error}")))??;
-        response.metrics.inspected_traces += found.inspected_traces;
-        response.metrics.inspected_spans += found.inspected_spans;
-        newest.add(found.traces);
+        newest.add(found);
         // Traces to come may be newer than some of these, but none is wrong.
-        response.traces = newest.traces.values().cloned().collect();
-        progress(&|| response.clone());
+        progress(&|| newest.so_far());
     }
-    response.metrics.completed_jobs = response.metrics.total_jobs;
+    newest.response.metrics.completed_jobs = newest.response.metrics.total_jobs;
     Ok(())
 }
 
@@ -91,15 +88,29 @@ fn search_plan(query: &Query) -> Result<SearchPlan, QueryError> {
     SearchPlan::compile(query)
 }
 
-/// The newest traces found so far.
-struct Newest {
+/// The newest traces found so far. They are in the response once this is dropped, in time or not.
+struct Newest<'r> {
     limit: usize,
     traces: BTreeMap<(Reverse<UnixNanos>, TraceId), TraceMatch>,
+    response: &'r mut SearchResponse,
 }
 
-impl Newest {
-    fn add(&mut self, found: Vec<TraceMatch>) {
-        self.traces.extend(found.into_iter().map(|trace| ((Reverse(trace.start), trace.trace_id), trace)));
+impl Drop for Newest<'_> {
+    fn drop(&mut self) {
+        self.response.traces = std::mem::take(&mut self.traces).into_values().collect();
+    }
+}
+
+impl Newest<'_> {
+    fn so_far(&self) -> SearchResponse {
+        SearchResponse { traces: self.traces.values().cloned().collect(), ..self.response.clone() }
+    }
+
+    fn add(&mut self, found: Found) {
+        self.response.metrics.inspected_traces += found.inspected_traces;
+        self.response.metrics.inspected_spans += found.inspected_spans;
+        let keyed = found.traces.into_iter().map(|trace| ((Reverse(trace.start), trace.trace_id), trace));
+        self.traces.extend(keyed);
         while self.traces.len() > self.limit {
             self.traces.pop_last();
         }

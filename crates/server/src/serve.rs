@@ -62,7 +62,7 @@ pub(crate) struct Server {
 /// What may be reserved of the memory limit: the rest is for code, stacks, what is not worth a reservation, and what the
 /// allocator keeps.
 fn reservable(limit: ByteSize) -> ByteSize {
-    ByteSize::from_bytes(limit.bytes() / 10 * 7)
+    ByteSize::from_bytes(limit.bytes() / 10 * 6)
 }
 
 impl Server {
