@@ -6,7 +6,7 @@ use arrow::array::RecordBatch;
 use futures::TryStreamExt;
 use object_store::memory::InMemory;
 use object_store::{ObjectStore, ObjectStoreExt, PutPayload};
-use vivace_base::BlockId;
+use vivace_base::{BlockId, ByteSize, MemoryBudget};
 use vivace_model::schema::AttributeScope;
 use vivace_model::{Attribute, Span, TenantId, TraceId, Value};
 
@@ -14,6 +14,7 @@ use super::*;
 use crate::BlockMeta;
 use crate::columns::tests::rich_span;
 use crate::columns::{SpanBatchBuilder, SpanDecoder};
+use crate::index::{INDEX_FILE, TraceHash, ValueHash};
 
 fn batch(spans: &[Span]) -> RecordBatch {
     let mut builder = SpanBatchBuilder::default();
@@ -108,21 +109,50 @@ async fn a_newer_format_is_refused() {
     assert!(matches!(error, BlockError::TooNew { .. }), "{error}");
 }
 
-/// Bytes of format 1, kept forever. `VIVACE_WRITE_FIXTURES=1` writes them anew while format 1 is not released.
+/// Bytes of format 1, kept forever.
 #[tokio::test]
 async fn blocks_of_format_1_stay_readable() {
-    let file = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/block-v1/spans.parquet");
+    let reader = fixture("block-v1").await;
+    assert_eq!(read_all(&reader, None).await, fixture_spans());
+    let runs = reader.trace_runs(&MemoryBudget::new(ByteSize::from_mib(16))).await.expect("from the spans");
+    assert!(runs.len() == 120 && !runs.distinct(), "its writer did not look for duplicates");
+}
+
+/// Bytes of format 2, kept forever. `VIVACE_WRITE_FIXTURES=1` writes them anew while format 2 is not released.
+#[tokio::test]
+async fn blocks_of_format_2_stay_readable() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/block-v2");
+    if std::env::var_os("VIVACE_WRITE_FIXTURES").is_some() {
+        let block = build_block(&[batch(&fixture_spans())]).expect("builds");
+        std::fs::create_dir_all(&folder).expect("makes the folder");
+        std::fs::write(folder.join(SPANS_FILE), block.bytes).expect("writes");
+        std::fs::write(folder.join(INDEX_FILE), block.index).expect("writes");
+    }
+    let (reader, budget) = (fixture("block-v2").await, MemoryBudget::new(ByteSize::from_mib(16)));
+    assert_eq!(read_all(&reader, None).await, fixture_spans());
+    let runs = reader.trace_runs(&budget).await.expect("from the index");
+    assert!(runs.len() == 120 && runs.distinct());
+    let ids = reader.trace_ids(&budget).await.expect("from the index");
+    let seventh = fixture_spans()[7].trace_id;
+    assert_eq!(ids.find(TraceHash::of(&seventh)).collect::<Vec<_>>(), [7]);
+    let services = reader.zones("resource.service.name:str", &budget).await.expect("memory").expect("known");
+    assert!(services.may_have(0, ValueHash::of("svc1")) && !services.may_have(0, ValueHash::of("svc9")));
+}
+
+fn fixture_spans() -> Vec<Span> {
     let mut spans: Vec<_> = (1..=120).map(rich_span).collect();
     spans[3].attributes.push(Attribute::new("rare", 1_i64));
-    if std::env::var_os("VIVACE_WRITE_FIXTURES").is_some() {
-        let block = build_block(&[batch(&spans)]).expect("builds");
-        std::fs::create_dir_all(file.parent().expect("has one")).expect("makes the folder");
-        std::fs::write(&file, block.bytes).expect("writes");
-    }
+    spans
+}
+
+/// A block of checked in bytes.
+async fn fixture(name: &str) -> BlockReader {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata").join(name);
     let (store, tenant, meta) = stored(&[rich_span(1)]).await;
-    let path = crate::paths::block_prefix(&tenant, meta.id).join(SPANS_FILE);
-    let bytes = std::fs::read(&file).expect("the fixture is checked in");
-    store.put(&path, PutPayload::from(bytes)).await.expect("puts");
-    let reader = BlockReader::open(store, &tenant, &meta).await.expect("opens");
-    assert_eq!(read_all(&reader, None).await, spans);
+    for file in [SPANS_FILE, INDEX_FILE] {
+        let bytes = std::fs::read(folder.join(file)).expect("the fixture is checked in");
+        let path = crate::paths::block_prefix(&tenant, meta.id).join(file);
+        store.put(&path, PutPayload::from(bytes)).await.expect("puts");
+    }
+    BlockReader::open(store, &tenant, &meta).await.expect("opens")
 }

@@ -237,15 +237,10 @@ async fn a_lost_index_costs_no_block_and_is_rebuilt_the_same() {
     assert!(reader.index(&budget()).await.expect("memory").is_none());
 }
 
-/// Bytes of format 1, kept forever. `VIVACE_WRITE_FIXTURES=1` writes them anew while format 1 is not released.
+/// Bytes of format 1, kept forever.
 #[tokio::test]
 async fn indexes_of_format_1_stay_readable() {
     let file = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/block-v1").join(INDEX_FILE);
-    let mut spans: Vec<_> = (1..=120).map(rich_span).collect();
-    spans[3].attributes.push(Attribute::new("rare", 1_i64));
-    if std::env::var_os("VIVACE_WRITE_FIXTURES").is_some() {
-        std::fs::write(&file, built(&spans)).expect("writes");
-    }
     let index = open(std::fs::read(&file).expect("the fixture is checked in")).await.expect("opens");
     let budget = budget();
     let tags = index.tags(&budget).await.expect("reads").expect("has tags");

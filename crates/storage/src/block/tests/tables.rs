@@ -3,11 +3,10 @@
 use std::collections::BTreeMap;
 
 use futures::TryStreamExt;
-use vivace_base::{ByteSize, MemoryBudget};
 use vivace_model::{SpanId, SpanKind, Trace};
 
 use super::*;
-use crate::index::{INDEX_FILE, TraceHash, ValueHash, ZONE_ROWS, listed_keys};
+use crate::index::{ZONE_ROWS, listed_keys};
 
 fn budget() -> Arc<MemoryBudget> {
     MemoryBudget::new(ByteSize::from_mib(256))
@@ -68,11 +67,11 @@ async fn picked(reader: &BlockReader, rows: &[std::ops::Range<usize>]) -> Vec<Sp
 
 #[tokio::test]
 async fn tables_say_what_the_spans_say_with_an_index_and_without() {
-    let spans = mesh(2_000);
+    let spans = mesh(1_500);
     let traces = by_trace(&spans);
     let (store, tenant, meta) = block(&spans).await;
     let kept: usize = traces.values().map(|trace| trace.spans().len()).sum();
-    assert_eq!((meta.rows, meta.traces), (kept as u64, 2_000), "duplicates are left out");
+    assert_eq!((meta.rows, meta.traces), (kept as u64, 1_500), "duplicates are left out");
     let indexed = BlockReader::open(Arc::clone(&store), &tenant, &meta).await.expect("opens");
     let path = crate::paths::block_prefix(&tenant, meta.id).join(INDEX_FILE);
     let (ids, runs) = (
@@ -84,7 +83,7 @@ async fn tables_say_what_the_spans_say_with_an_index_and_without() {
     assert_eq!(&ids, lost.trace_ids(&budget()).await.expect("ids"));
     assert_eq!(&runs, lost.trace_runs(&budget()).await.expect("runs"));
     assert!(!lost.has_zones(&budget()).await.expect("memory"));
-    assert!(runs.distinct() && runs.row_count() == kept && runs.len() == 2_000 && ids.len() == 2_000);
+    assert!(runs.distinct() && runs.row_count() == kept && runs.len() == 1_500 && ids.len() == 1_500);
 
     for (id, trace) in &traces {
         let entries: Vec<_> = ids.find(TraceHash::of(id)).collect();
@@ -98,7 +97,7 @@ async fn tables_say_what_the_spans_say_with_an_index_and_without() {
     let absent = TraceHash::of(&TraceId([9; 16]));
     assert_eq!(ids.find(absent).count(), 0);
     // Every seventh trace, beginning with the third.
-    let wanted: Vec<_> = (3..2_000).step_by(7).collect();
+    let wanted: Vec<_> = (3..1_500).step_by(7).collect();
     let rows: Vec<_> = wanted.iter().map(|entry| runs.rows(*entry)).collect();
     let ordered: Vec<&Trace> = traces.values().collect();
     let in_order = {
@@ -116,7 +115,7 @@ async fn tables_say_what_the_spans_say_with_an_index_and_without() {
 
 #[tokio::test]
 async fn zones_never_hide_a_value() {
-    let mut spans = mesh(2_000);
+    let mut spans = mesh(1_500);
     spans[17].attributes.push(Attribute::new("rare", 7_i64));
     let (store, tenant, meta) = block(&spans).await;
     let reader = BlockReader::open(store, &tenant, &meta).await.expect("opens");
