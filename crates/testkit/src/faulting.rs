@@ -64,7 +64,7 @@ struct State {
     percentages: BTreeMap<Operation, (u64, u64)>,
     calls: BTreeMap<Operation, u64>,
     /// How many more calls there are until nothing works any more, and how the last one fails.
-    crash: Option<(u64, Fault)>,
+    crash: Option<Crash>,
 }
 
 impl FaultingStore {
@@ -92,12 +92,12 @@ impl FaultingStore {
     /// After so many more calls, of whatever operation, the process is dead to the store: the next call fails like this,
     /// and what it still tries, nothing works.
     pub fn crash_after(&self, calls: u64, last: Fault) {
-        self.plan.locked(|state| state.crash = Some((calls, last)));
+        self.plan.locked(|state| state.crash = Some(Crash::After(calls, last)));
     }
 
     /// Whether a crash that was ordered has come.
     pub fn has_crashed(&self) -> bool {
-        self.plan.locked(|state| matches!(state.crash, Some((0, Fault::BeforeEffect))))
+        self.plan.locked(|state| matches!(state.crash, Some(Crash::Came)))
     }
 
     /// Nothing fails any more.
@@ -119,6 +119,14 @@ impl FaultingStore {
     }
 }
 
+/// The end of the process, as the store sees it.
+#[derive(Debug, Clone, Copy)]
+enum Crash {
+    /// After so many calls, the next of which fails like this.
+    After(u64, Fault),
+    Came,
+}
+
 impl Plan {
     fn locked<T>(&self, work: impl FnOnce(&mut State) -> T) -> T {
         work(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner))
@@ -128,8 +136,13 @@ impl Plan {
         self.locked(|state| {
             *state.calls.entry(operation).or_default() += 1;
             match &mut state.crash {
-                Some((0, fault)) => return Some(std::mem::replace(fault, Fault::BeforeEffect)),
-                Some((left, _)) => *left -= 1,
+                Some(Crash::After(0, last)) => {
+                    let last = *last;
+                    state.crash = Some(Crash::Came);
+                    return Some(last);
+                }
+                Some(Crash::After(left, _)) => *left -= 1,
+                Some(Crash::Came) => return Some(Fault::BeforeEffect),
                 None => {}
             }
             if let Some(scripted) = state.scripted.get_mut(&operation).and_then(VecDeque::pop_front) {
