@@ -95,8 +95,10 @@ fn is_true(node: &Node, value: Operand<'_>) -> bool {
     evaluate(node, &Only(value)) == Operand::Bool(true)
 }
 
-/// An attribute's values where they stand in one column.
+/// An attribute's values where they stand in columns.
 enum Values<'a> {
+    /// Of several columns the first that has one.
+    First(Vec<Values<'a>>),
     /// No row has one.
     Absent,
     /// Null stands for the text given, or for none.
@@ -109,7 +111,7 @@ enum Values<'a> {
 }
 
 impl<'a> Values<'a> {
-    /// [`None`] when they stand in several columns, in lists, in events or in links.
+    /// [`None`] when they stand in lists, in events or in links.
     fn find(attribute: &Attribute, batch: &'a RecordBatch) -> Result<Option<Self>, ColumnError> {
         let (scope, key) = match attribute {
             Attribute::Intrinsic(intrinsic) => return Self::intrinsic(*intrinsic, batch),
@@ -125,23 +127,23 @@ impl<'a> Values<'a> {
             }
             Scope::None | Scope::Event | Scope::Link => return Ok(None),
         };
-        let mut found = Self::Absent;
+        let mut found = Vec::new();
         for scope in scopes {
             if has(batch, scope.list_column()) && list_column(batch, scope.list_column())?.may_have(key) {
                 return Ok(None);
             }
             for value_type in [ValueType::String, ValueType::Bool, ValueType::Int, ValueType::Float] {
                 let own = AttributeColumn { scope: *scope, key: key.clone(), value_type };
-                if !has(batch, &own.column_name()) {
-                    continue;
+                if has(batch, &own.column_name()) {
+                    found.push(Self::own(&own, batch)?);
                 }
-                if !matches!(found, Self::Absent) {
-                    return Ok(None);
-                }
-                found = Self::own(&own, batch)?;
             }
         }
-        Ok(Some(found))
+        Ok(Some(match found.len() {
+            0 => Self::Absent,
+            1 => found.remove(0),
+            _ => Self::First(found),
+        }))
     }
 
     fn own(own: &AttributeColumn, batch: &'a RecordBatch) -> Result<Self, ColumnError> {
@@ -178,8 +180,30 @@ impl<'a> Values<'a> {
         }
     }
 
+    /// The rows that have a value of their own.
+    fn present(&self, rows: usize) -> BooleanBuffer {
+        let nulls = match self {
+            Self::Texts(TextColumn::Plain(texts), _) => texts.nulls(),
+            Self::Texts(TextColumn::Coded { codes, .. }, _) => codes.nulls(),
+            Self::Ints(ints) => ints.nulls(),
+            Self::Floats(floats) => floats.nulls(),
+            Self::Bools(bools) => bools.nulls(),
+            Self::Absent => return BooleanBuffer::new_unset(rows),
+            Self::First(_) | Self::Durations(..) | Self::Codes(..) => None,
+        };
+        nulls.map_or_else(|| BooleanBuffer::new_set(rows), |nulls| nulls.inner().clone())
+    }
+
     fn hold(&self, node: &Node, rows: usize) -> BooleanBuffer {
         match self {
+            Self::First(columns) => {
+                let nowhere = Self::Absent.hold(node, rows);
+                columns.iter().rev().fold(nowhere, |rest, column| {
+                    let present = column.present(rows);
+                    let absent = !&present;
+                    &(&column.hold(node, rows) & &present) | &(&rest & &absent)
+                })
+            }
             Self::Absent => {
                 let holds = is_true(node, Operand::Nil);
                 BooleanBuffer::collect_bool(rows, |_| holds)
