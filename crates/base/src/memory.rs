@@ -102,10 +102,10 @@ impl MemoryBudget {
         Ok(Reservation { budget: Arc::clone(self), holder, bytes })
     }
 
-    /// Caches give way first, to anybody but a cache.
+    /// Caches give way first, to newer entries of their own too.
     fn take_or_relieve(&self, holder: Holder, bytes: u64) -> Result<(), MemoryRefused> {
         match (self.take(holder, bytes), self.pressure.get()) {
-            (Err(_), Some(relief)) if holder != Holder::Cache => {
+            (Err(_), Some(relief)) => {
                 relief(bytes);
                 self.take(holder, bytes)
             }

@@ -37,8 +37,6 @@ fn caches_give_way_before_anybody_is_refused() {
     let cached = Arc::new(Mutex::new(Some(budget.reserve(Holder::Cache, 80).expect("room"))));
     let given = Arc::clone(&cached);
     budget.on_pressure(Box::new(move |_| drop(given.lock().expect("lock").take())));
-    budget.reserve(Holder::Cache, 30).expect_err("a cache does not push out another");
-    assert!(cached.lock().expect("lock").is_some());
     let mut query = budget.reserve(Holder::Query, 10).expect("room");
     assert!(cached.lock().expect("lock").is_some(), "there was room");
     query.resize(90).expect("the cache gives way");
