@@ -46,10 +46,7 @@ impl Piece {
     pub(crate) fn range(&self) -> TimeRange {
         match self {
             Self::Block(reader) => reader.range(),
-            Self::Live(spans) => {
-                let each = (0..spans.runs().len()).map(|entry| spans.runs().range(entry));
-                each.reduce(|a, b| a.union(&b)).unwrap_or(TimeRange { start: 0, end: 0 })
-            }
+            Self::Live(spans) => spans.range(),
         }
     }
 

@@ -5,9 +5,11 @@ use arrow::array::{
     UInt32Array, UInt32Builder,
 };
 use arrow::compute::filter_record_batch;
-use rustc_hash::FxHashMap;
+use std::collections::HashMap;
 use std::sync::Arc;
 use vivace_model::schema;
+
+use ahash::RandomState;
 
 use super::BlockError;
 use crate::ColumnError;
@@ -15,6 +17,8 @@ use crate::columns::column;
 
 /// So many spans of one trace are remembered; what comes behind them is written without being looked at.
 const REMEMBERED: usize = 1 << 18;
+/// A map with room for more spans is not used for another trace.
+const ROOMY: usize = 1 << 12;
 const ID_BYTES: usize = 8;
 
 /// Follows traces through rows in the order of a block: of spans with equal id and kind in a trace it keeps the first
@@ -22,7 +26,8 @@ const ID_BYTES: usize = 8;
 #[derive(Debug, Default)]
 pub(super) struct Lineage {
     trace: Option<[u8; 16]>,
-    spans: FxHashMap<[u8; ID_BYTES], Seen>,
+    /// Senders choose the ids, so they are hashed with a secret.
+    spans: HashMap<[u8; ID_BYTES], Seen, RandomState>,
     rows: u32,
 }
 
@@ -82,6 +87,10 @@ impl Lineage {
         let trace = trace.try_into().ok();
         if self.trace != trace {
             self.trace = trace;
+            // To empty a map takes as long as it is large, however little is in it: a giant trace leaves none behind.
+            if self.spans.capacity() > ROOMY {
+                self.spans = HashMap::default();
+            }
             self.spans.clear();
         }
     }

@@ -3,6 +3,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
+use vivace_model::TimeRange;
 use vivace_model::schema::block_schema;
 
 use super::BlockError;
@@ -18,6 +19,7 @@ pub struct SortedSpans {
     spans: RecordBatch,
     ids: Arc<TraceIds>,
     runs: Arc<TraceRuns>,
+    range: TimeRange,
     number: u64,
 }
 
@@ -52,7 +54,9 @@ impl SortedSpans {
         }
         let (ids, runs) = traces.finish();
         let number = NUMBERS.fetch_add(1, Ordering::Relaxed);
-        Ok(Self { spans: followed.spans, ids: Arc::new(ids), runs: Arc::new(runs), number })
+        let each = (0..runs.len()).map(|entry| runs.range(entry));
+        let range = each.reduce(|a, b| a.union(&b)).unwrap_or(TimeRange { start: 0, end: 0 });
+        Ok(Self { spans: followed.spans, ids: Arc::new(ids), runs: Arc::new(runs), range, number })
     }
 
     /// The spans.
@@ -68,6 +72,11 @@ impl SortedSpans {
     /// Where each trace's spans are.
     pub fn runs(&self) -> &TraceRuns {
         &self.runs
+    }
+
+    /// From the first start to the last end.
+    pub fn range(&self) -> TimeRange {
+        self.range
     }
 
     /// A number that no other spans of this process have, but for clones.
