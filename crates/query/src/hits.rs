@@ -144,8 +144,8 @@ fn text(value: Option<ValueRef<'_>>) -> Option<&str> {
 /// Rows of a piece in the columns that results show.
 struct Rows {
     batches: Vec<RecordBatch>,
-    /// The rows in the piece that the batches are, in order.
-    ranges: Vec<Range<usize>>,
+    /// The rows in the piece that the batches are, in order, and how many come before each range.
+    ranges: Vec<(Range<usize>, usize)>,
     _reserved: vivace_base::Reservation,
 }
 
@@ -187,18 +187,20 @@ impl Rows {
             reserved.resize(reserved.bytes() + batch.get_array_memory_size() as u64)?;
             batches.push(batch);
         }
-        Ok(Self { batches, ranges, _reserved: reserved })
+        let mut before = 0;
+        let counted = ranges.into_iter().map(|range| {
+            let at = before;
+            before += range.len();
+            (range, at)
+        });
+        Ok(Self { batches, ranges: counted.collect(), _reserved: reserved })
     }
 
     /// Where a row of the piece is; [`None`] when it was not read.
     fn find(&self, row: usize) -> Option<(usize, usize)> {
-        let mut before = 0;
-        let range = self.ranges.iter().find(|range| {
-            let here = range.contains(&row);
-            before += if here { 0 } else { range.len() };
-            here
-        })?;
-        let mut at = before + row - range.start;
+        let after = self.ranges.partition_point(|(range, _)| range.start <= row);
+        let (range, before) = self.ranges.get(after.checked_sub(1)?)?;
+        let mut at = range.contains(&row).then(|| before + row - range.start)?;
         for (number, batch) in self.batches.iter().enumerate() {
             if at < batch.num_rows() {
                 return Some((number, at));

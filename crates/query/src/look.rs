@@ -83,11 +83,7 @@ impl Looker {
     ) -> Result<Option<(&TraceRuns, Vec<usize>)>, QueryError> {
         let Some(piece) = self.source.pieces().get(at) else { return Ok(None) };
         let Some(runs) = self.source.undamaged(piece.runs(&self.budget).await)? else { return Ok(None) };
-        let filters = &self.wanted.filters;
-        let pruning = match piece.block() {
-            Some(reader) => Pruning::of_block(filters, reader, &self.budget).await?,
-            None => Pruning::none(filters.len()),
-        };
+        let pruning = Pruning::of_piece(&self.wanted.filters, piece, &self.budget).await?;
         Ok(Some((runs, alive(&self.source, &self.wanted, runs, &pruning, (at, entries)))))
     }
 

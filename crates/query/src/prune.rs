@@ -12,6 +12,7 @@ use vivace_traceql::{Attribute, Intrinsic, Scope};
 
 use crate::eval::{Filter, Need};
 use crate::plan::Condition;
+use crate::source::Piece;
 
 /// What a query's filters need, looked up in one piece.
 #[derive(Debug, Clone)]
@@ -35,13 +36,24 @@ enum Test {
 type Zones = Arc<Kept<ZoneColumn>>;
 
 impl Pruning {
+    /// Looks up what is known of a piece.
+    pub(crate) async fn of_piece(
+        filters: &[Filter],
+        piece: &Piece,
+        budget: &Arc<MemoryBudget>,
+    ) -> Result<Self, MemoryRefused> {
+        match piece.block() {
+            Some(reader) => Self::of_block(filters, reader, budget).await,
+            None => Ok(Self::none(filters.len())),
+        }
+    }
+
     /// Nothing is known of the piece.
     pub(crate) fn none(filters: usize) -> Self {
         Self { filters: vec![Test::Anything; filters] }
     }
 
-    /// Looks up what is known of a block.
-    pub(crate) async fn of_block(
+    async fn of_block(
         filters: &[Filter],
         reader: &BlockReader,
         budget: &Arc<MemoryBudget>,

@@ -159,10 +159,7 @@ impl<'a> Units<'a> {
             self.cursors.swap_remove(at);
             return Ok(());
         };
-        let pruning = match piece.block() {
-            Some(reader) => Pruning::of_block(&self.wanted.filters, reader, self.budget).await?,
-            None => Pruning::none(self.wanted.filters.len()),
-        };
+        let pruning = Pruning::of_piece(&self.wanted.filters, piece, self.budget).await?;
         let end = self.wanted.range.end;
         let entries = partition(runs.len(), |entry| runs.range(entry).start <= end);
         self.cursors[at].opened = Some(Opened { runs, pruning, entries });
@@ -249,10 +246,8 @@ impl Parts<'_> {
 
     async fn pruning(&mut self, piece: usize) -> Result<&Pruning, QueryError> {
         if !self.prunings.contains_key(&piece) {
-            let pruning = match self.source.pieces()[piece].block() {
-                Some(reader) => Pruning::of_block(&self.wanted.filters, reader, self.budget).await?,
-                None => Pruning::none(self.wanted.filters.len()),
-            };
+            let at = &self.source.pieces()[piece];
+            let pruning = Pruning::of_piece(&self.wanted.filters, at, self.budget).await?;
             self.prunings.insert(piece, pruning);
         }
         Ok(&self.prunings[&piece])
