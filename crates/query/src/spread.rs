@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rustc_hash::{FxHashMap, FxHashSet};
-use vivace_base::{BlockId, MemoryBudget};
+use vivace_base::{BlockId, Holder, MemoryBudget, Reservation};
 use vivace_model::Tenants;
 use vivace_storage::index::{TraceHash, TraceIds};
 
@@ -13,11 +13,15 @@ use crate::source::{Damage, Piece};
 
 /// What is remembered of so many sets of tenants.
 const REMEMBERED: usize = 64;
+/// What a place takes: by its key, by its number, and in the set of its piece.
+const PLACE_BYTES: u64 = 160;
 
 /// Traces that are in several pieces by the hash of their id, and where.
 #[derive(Debug, Default, Clone)]
 pub(crate) struct Spread {
     places: Arc<FxHashMap<TraceHash, Vec<Place>>>,
+    /// For as long as it is remembered or used.
+    _reserved: Option<Arc<Reservation>>,
     /// By piece, the places in it.
     by_piece: Arc<Vec<FxHashSet<usize>>>,
 }
@@ -74,7 +78,9 @@ impl SpreadCache {
             return Ok(known.resolved);
         }
         let places = Arc::new(update(&known, &keys, pieces, damage, budget).await?);
-        let resolved = resolve(&places, &keys);
+        let count: usize = places.values().map(Vec::len).sum();
+        let reserved = budget.reserve(Holder::Cache, count as u64 * PLACE_BYTES)?;
+        let resolved = Spread { _reserved: Some(Arc::new(reserved)), ..resolve(&places, &keys) };
         let mut cache = self.lock();
         if cache.len() >= REMEMBERED && !cache.contains_key(tenants) {
             cache.clear();
@@ -166,7 +172,7 @@ fn resolve(places: &FxHashMap<TraceHash, Vec<(PieceKey, usize)>>, keys: &[PieceK
         });
         resolved.insert(*hash, at);
     }
-    Spread { places: Arc::new(resolved), by_piece: Arc::new(by_piece) }
+    Spread { places: Arc::new(resolved), by_piece: Arc::new(by_piece), _reserved: None }
 }
 
 #[cfg(test)]

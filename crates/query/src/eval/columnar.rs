@@ -1,8 +1,9 @@
 //! Operands from the columns of a batch.
 
+use std::collections::HashMap;
+
 use arrow::array::{Array, FixedSizeBinaryArray, Int8Array, Int64Array, RecordBatch, UInt64Array};
 use arrow::buffer::BooleanBuffer;
-use rustc_hash::FxHashMap;
 use vivace_model::schema::{self, AttributeScope};
 use vivace_model::{SpanKind, StatusCode, TraceId};
 use vivace_storage::columns::{
@@ -94,22 +95,15 @@ pub(crate) struct Coded<'a> {
     pub(crate) values: Vec<Operand<'a>>,
 }
 
-/// Per row the value of the first of the attributes that has one.
+/// The same as [`first_values`], as numbers.
 pub(crate) fn coded<'a>(attributes: &[Attribute], batch: &'a RecordBatch) -> Result<Coded<'a>, ColumnError> {
     if let [attribute] = attributes
         && let Some(coded) = vector::coded(attribute, batch)?
     {
         return Ok(coded);
     }
-    let mut operands = vec![Operand::Nil; batch.num_rows()];
-    for attribute in attributes {
-        for (operand, found) in operands.iter_mut().zip(values(attribute, batch)?) {
-            if operand.is_nil() {
-                *operand = found;
-            }
-        }
-    }
-    let (mut by_key, mut distinct) = (FxHashMap::default(), Vec::new());
+    let operands = first_values(attributes, batch)?;
+    let (mut by_key, mut distinct) = (HashMap::new(), Vec::new());
     let mut key = Vec::new();
     let mut code = |operand: Operand<'a>| {
         key.clear();
@@ -124,6 +118,22 @@ pub(crate) fn coded<'a>(attributes: &[Attribute], batch: &'a RecordBatch) -> Res
     };
     let codes = operands.into_iter().map(&mut code).collect();
     Ok(Coded { codes, values: distinct })
+}
+
+/// Per row the value of the first of the attributes that has one.
+pub(crate) fn first_values<'a>(
+    attributes: &[Attribute],
+    batch: &'a RecordBatch,
+) -> Result<Vec<Operand<'a>>, ColumnError> {
+    let mut operands = vec![Operand::Nil; batch.num_rows()];
+    for attribute in attributes {
+        for (operand, found) in operands.iter_mut().zip(values(attribute, batch)?) {
+            if operand.is_nil() {
+                *operand = found;
+            }
+        }
+    }
+    Ok(operands)
 }
 
 /// Per row the number that an attribute is; [`None`] where it is none.

@@ -8,10 +8,9 @@ use futures::TryStreamExt;
 use vivace_base::{Holder, MemoryRefused};
 use vivace_model::schema;
 use vivace_model::{SpanId, SpanKind, TraceId};
+use vivace_storage::Projection;
 use vivace_storage::columns::{column, text_column};
 use vivace_storage::index::TraceRuns;
-use vivace_storage::{ColumnError, Projection};
-use vivace_traceql::Attribute;
 
 use super::collect::Job;
 use super::exemplars::Candidate;
@@ -112,8 +111,11 @@ fn measure_batch(
     let kinds: &Int8Array = column(batch, schema::KIND)?;
     let starts: &UInt64Array = column(batch, schema::START)?;
     let states = plan.extrapolate.then(|| text_column(batch, schema::TRACE_STATE)).transpose()?;
-    let groups: Vec<Vec<Operand<'_>>> =
-        plan.by.iter().map(|grouping| group_values(&grouping.sources, batch)).collect::<Result<_, _>>()?;
+    let groups: Vec<Vec<Operand<'_>>> = plan
+        .by
+        .iter()
+        .map(|grouping| columnar::first_values(&grouping.sources, batch))
+        .collect::<Result<_, _>>()?;
     let measured = plan.function.measured();
     let measured = measured.map(|measured| columnar::values(&measured.attribute, batch)).transpose()?;
     for row in 0..batch.num_rows() {
@@ -157,16 +159,4 @@ fn local_matches(local: &Local, matches: &[BooleanBuffer], rows: usize) -> Boole
         Local::And(left, right) => &side(left) & &side(right),
         Local::Or(left, right) => &side(left) | &side(right),
     }
-}
-
-fn group_values<'a>(sources: &[Attribute], batch: &'a RecordBatch) -> Result<Vec<Operand<'a>>, ColumnError> {
-    let mut values = vec![Operand::Nil; batch.num_rows()];
-    for source in sources {
-        for (value, found) in values.iter_mut().zip(columnar::values(source, batch)?) {
-            if value.is_nil() {
-                *value = found;
-            }
-        }
-    }
-    Ok(values)
 }

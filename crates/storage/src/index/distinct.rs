@@ -1,12 +1,16 @@
 use arrow::array::Array;
-use rustc_hash::FxHashSet;
+use std::collections::HashSet;
+
+use ahash::RandomState;
 
 use crate::columns::TextColumn;
 
 /// Every text that some row has, most of them once.
 pub(crate) fn distinct_texts(texts: TextColumn<'_>) -> Box<dyn Iterator<Item = &str> + '_> {
     match texts {
-        TextColumn::Plain(texts) => Box::new(texts.iter().flatten().collect::<FxHashSet<_>>().into_iter()),
+        TextColumn::Plain(texts) => {
+            Box::new(texts.iter().flatten().collect::<HashSet<_, RandomState>>().into_iter())
+        }
         TextColumn::Coded { codes, texts } => {
             let mut used = vec![false; texts.len()];
             codes.iter().flatten().for_each(|code| used[code as usize] = true);
