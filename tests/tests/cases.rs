@@ -4,6 +4,8 @@
 
 #[path = "cases/grammar.rs"]
 mod grammar;
+#[path = "cases/graph.rs"]
+mod graph;
 #[path = "cases/limits.rs"]
 mod limits;
 #[path = "cases/random.rs"]

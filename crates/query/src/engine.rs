@@ -10,14 +10,15 @@ use vivace_storage::{Catalogs, LiveSpans, Projection, Snapshot};
 
 use crate::blocks::OpenBlocks;
 use crate::fetch::fetch;
+use crate::graph::service_graph;
 use crate::metrics::metrics;
 use crate::search::{SearchContext, search};
 use crate::source::{Damage, Piece, Source};
 use crate::spread::SpreadCache;
 use crate::tags;
 use crate::{
-    MetricsRequest, MetricsResponse, Progress, QueryError, SearchRequest, SearchResponse, TagNames,
-    TagNamesRequest, TagValues, TagValuesRequest, TraceResponse,
+    MetricsRequest, MetricsResponse, Progress, QueryError, SearchRequest, SearchResponse, ServiceGraph,
+    ServiceGraphRequest, TagNames, TagNamesRequest, TagValues, TagValuesRequest, TraceResponse,
 };
 
 /// How queries run.
@@ -104,6 +105,23 @@ impl QueryEngine {
             let _running = self.admit().await?;
             let source = self.source(tenants).await?;
             metrics(&self.search_context(source), request, progress).await
+        })
+        .await
+    }
+
+    /// Services and the calls between them.
+    ///
+    /// # Errors
+    /// [`QueryError`] says why there is no answer.
+    pub async fn service_graph(
+        &self,
+        tenants: &Tenants,
+        request: &ServiceGraphRequest,
+    ) -> Result<ServiceGraph, QueryError> {
+        self.within_deadline(async {
+            let _running = self.admit().await?;
+            let source = self.source(tenants).await?;
+            service_graph(&self.search_context(source), request).await
         })
         .await
     }

@@ -6,6 +6,7 @@ mod engine;
 mod error;
 mod eval;
 mod fetch;
+mod graph;
 mod hits;
 mod look;
 mod metrics;
@@ -26,3 +27,4 @@ pub use api::{
 };
 pub use engine::{QueryContext, QueryEngine, QueryOptions};
 pub use error::QueryError;
+pub use graph::{Latency, ServiceEdge, ServiceGraph, ServiceGraphRequest, ServiceNode};

@@ -2,7 +2,9 @@
 //! header and readable by range; `docs/formats/index.md` has the bytes. An index that is missing or damaged costs
 //! speed, never an answer.
 
+mod buckets;
 mod build;
+mod calls;
 mod distinct;
 mod format;
 mod read;
@@ -10,7 +12,9 @@ mod tags;
 mod traces;
 mod zones;
 
+pub use buckets::{bucket, middle, wide_bucket, wide_middle};
 pub use build::IndexBuilder;
+pub use calls::{Call, CallColumns, CallReader, CallSpan, Connection, Edge, Entry, Names, calls, sort_spans};
 pub(crate) use distinct::distinct_texts;
 pub use read::{BlockIndex, IndexedValues, Tags, ValueList};
 pub use tags::IndexScope;

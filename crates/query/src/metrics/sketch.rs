@@ -1,15 +1,6 @@
 //! Quantiles of many numbers in little memory.
 
-use std::sync::LazyLock;
-
-/// How far an answer may be from the number of its rank, relative to it.
-const ACCURACY: f64 = 0.005;
-/// Ratio of the bounds of a bucket.
-const GAMMA: f64 = (1.0 + ACCURACY) / (1.0 - ACCURACY);
-/// The bucket of zeros.
-const ZERO: i32 = 0;
-/// Logarithms of all doubles, in buckets, lie between minus this and this.
-const MIDDLE: i32 = 1 << 17;
+use vivace_storage::index::{bucket, middle};
 
 /// Counts numbers in buckets whose bounds grow geometrically, so that any quantile is known within a relative error of
 /// 0.5 % (Masson, Rim, Lee: "DDSketch", 2019). Merging loses nothing: the sketch depends on the numbers alone. It takes
@@ -84,68 +75,6 @@ impl Sketch {
         self.buckets.len()
     }
 }
-
-/// The bucket of a number that is not NaN: [`ZERO`], above it those of positive numbers, below it those of negative ones.
-pub(crate) fn bucket(number: f64) -> i32 {
-    if number == 0.0 {
-        return ZERO;
-    }
-    let bucket = logarithm(number.abs()) + MIDDLE;
-    if number > 0.0 { bucket } else { -bucket }
-}
-
-/// The number that is equally far, relatively, from both bounds of a bucket.
-fn middle(bucket: i32) -> f64 {
-    match bucket {
-        ZERO => 0.0,
-        1.. => 2.0 * GAMMA.powi(bucket - MIDDLE) / (GAMMA + 1.0),
-        _ => -middle(-bucket),
-    }
-}
-
-/// The least n for which `GAMMA^n` is not below a positive number.
-fn logarithm(number: f64) -> i32 {
-    let bits = number.to_bits();
-    let first = (bits >> MANTISSA_LEFT).wrapping_sub(ONE_BITS >> MANTISSA_LEFT) as usize;
-    let table = &*POWERS;
-    match table.first.get(first) {
-        Some(first) => {
-            let mut power = usize::from(*first);
-            while table.bounds[power] < number {
-                power += 1;
-            }
-            power as i32
-        }
-        // Infinity is as good as the greatest double.
-        None => ((number.ln() / GAMMA.ln()).ceil() as i32).clamp(1 - MIDDLE, MIDDLE - 1),
-    }
-}
-
-/// Bits of a double's mantissa that the table does not look at: steps of 2^-8 are finer than buckets.
-const MANTISSA_LEFT: u32 = 52 - 8;
-const ONE_BITS: u64 = 1.0_f64.to_bits();
-/// Numbers below this power of two, and not below 1, are looked up: durations in nanoseconds above all.
-const LOOKED_UP: u32 = 63;
-
-/// So that the bucket of a duration needs no logarithm.
-struct Powers {
-    /// `GAMMA^n` by n, up to the first beyond all numbers that are looked up.
-    bounds: Vec<f64>,
-    /// By upper bits: the least n that any number with them may have.
-    first: Vec<u16>,
-}
-
-static POWERS: LazyLock<Powers> = LazyLock::new(|| {
-    let end = 2.0_f64.powi(LOOKED_UP as i32);
-    let mut bounds = vec![1.0];
-    while bounds.last().is_some_and(|last| *last < end) {
-        bounds.push(GAMMA.powi(bounds.len() as i32));
-    }
-    let lowest = |at: u64| f64::from_bits(ONE_BITS + (at << MANTISSA_LEFT));
-    let least = |number: f64| bounds.partition_point(|bound| *bound < number) as u16;
-    let first = (0..u64::from(LOOKED_UP) << 8).map(|at| least(lowest(at))).collect();
-    Powers { bounds, first }
-});
 
 #[cfg(test)]
 mod tests;

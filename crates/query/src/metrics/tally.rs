@@ -5,10 +5,10 @@ use arrow::buffer::BooleanBuffer;
 use rustc_hash::FxHashMap;
 use vivace_model::schema;
 use vivace_storage::columns::column;
+use vivace_storage::index::bucket;
 use vivace_traceql::{Attribute, Intrinsic};
 
 use super::plan::{Function, Grouping, MetricsPlan};
-use super::sketch::bucket;
 use super::table::Table;
 use crate::QueryError;
 use crate::eval::{Operand, columnar};

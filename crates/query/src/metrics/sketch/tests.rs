@@ -11,29 +11,6 @@ fn nothing_has_no_quantile_and_equal_numbers_are_exact() {
 }
 
 #[test]
-fn buckets_follow_the_numbers() {
-    let mut numbers: Vec<f64> = (0..63)
-        .flat_map(|power| {
-            let at = 2.0_f64.powi(power);
-            [at.next_down(), at, at.next_up(), at * 1.37]
-        })
-        .collect();
-    numbers.extend([f64::MIN_POSITIVE, 0.3, 1e300, f64::MAX, f64::INFINITY]);
-    numbers.extend(numbers.clone().iter().map(|number| -number));
-    numbers.push(0.0);
-    numbers.sort_by(f64::total_cmp);
-    let buckets: Vec<i32> = numbers.iter().map(|number| bucket(*number)).collect();
-    assert!(buckets.is_sorted(), "{buckets:?}");
-    for power in 0..4_000 {
-        let bound = GAMMA.powi(power);
-        assert!(
-            logarithm(bound * 1.000_001) == power + 1 && logarithm(bound * 0.999_999) == power,
-            "{power}"
-        );
-    }
-}
-
-#[test]
 fn weights_count() {
     let mut sketch = Sketch::default();
     sketch.add(1.0, 9.0);
