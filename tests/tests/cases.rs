@@ -10,6 +10,8 @@ mod graph;
 mod limits;
 #[path = "cases/random.rs"]
 mod random;
+#[path = "cases/summaries.rs"]
+mod summaries;
 
 use std::collections::BTreeSet;
 use std::fmt::Write;

@@ -79,7 +79,13 @@ pub(crate) async fn service_graph(
 
 impl Job {
     fn new(context: &SearchContext<'_>, range: TimeRange) -> Self {
-        let wanted = Wanted { filters: Vec::new(), condition: Condition::Any, range, duration: 0..=u64::MAX };
+        let wanted = Wanted {
+            filters: Vec::new(),
+            condition: Condition::Any,
+            range,
+            duration: 0..=u64::MAX,
+            in_pieces: false,
+        };
         let (source, budget) = (Arc::clone(&context.source), Arc::clone(context.budget));
         Self { looker: Looker { source, budget, wanted, assembled: CallColumns::projection() }, range }
     }

@@ -13,6 +13,7 @@ mod metrics;
 mod pipeline;
 mod plan;
 mod prune;
+mod repeats;
 mod search;
 mod source;
 mod spread;

@@ -130,6 +130,7 @@ impl Job {
             condition: plan.condition.clone(),
             range: request.range,
             duration: request.min_duration.unwrap_or(0)..=request.max_duration.unwrap_or(u64::MAX),
+            in_pieces: false,
         };
         let looker = Looker {
             source: Arc::clone(&context.source),
@@ -194,6 +195,7 @@ pub(crate) async fn every_trace(
         condition: plan.condition.clone(),
         range,
         duration: 0..=u64::MAX,
+        in_pieces: false,
     };
     let (source, budget) = (Arc::clone(&context.source), Arc::clone(context.budget));
     let looker = Looker { source, budget, wanted, assembled };

@@ -31,6 +31,8 @@ pub(crate) struct Wanted {
     pub(crate) range: TimeRange,
     /// In nanoseconds, both inclusive.
     pub(crate) duration: RangeInclusive<u64>,
+    /// Spread traces are looked at piece by piece, as if each piece had a trace of its own.
+    pub(crate) in_pieces: bool,
 }
 
 impl Wanted {
@@ -102,7 +104,7 @@ impl<'a> Units<'a> {
         let cursors = cursors.collect();
         let mut parts = Parts { source, wanted, budget, prunings: HashMap::new() };
         let mut spread = Vec::new();
-        for places in source.spread.traces() {
+        for places in source.spread.traces().filter(|_| !wanted.in_pieces) {
             if places.iter().any(|place| overlaps(place.piece))
                 && let Some(start) = parts.wanted_start(places).await?
             {
@@ -111,6 +113,12 @@ impl<'a> Units<'a> {
         }
         spread.sort_by_key(|(start, _)| *start);
         Ok(Self { source, wanted, budget, cursors, spread, zones: FIRST_ZONES })
+    }
+
+    /// Leaves out the pieces that are not to be kept.
+    pub(crate) fn of_pieces(mut self, keep: impl Fn(usize) -> bool) -> Self {
+        self.cursors.retain(|cursor| keep(cursor.piece));
+        self
     }
 
     /// Goes ahead in the largest units at once, for who wants all traces.
@@ -277,7 +285,7 @@ pub(crate) fn alive(
             let rows = runs.rows(*entry);
             wanted.lasts(&runs.range(*entry))
                 && wanted.can_count(&wanted.condition, rows.len())
-                && !source.spread.contains(Place { piece, entry: *entry })
+                && (wanted.in_pieces || !source.spread.contains(Place { piece, entry: *entry }))
                 && may_meet(zones_of(&rows))
         })
         .collect()

@@ -69,8 +69,15 @@ pub const MAX_INDEXED_VALUES: usize = 10_000;
 pub const MAX_INDEXED_VALUE_BYTES: usize = 256 << 10;
 /// Memory for the keys and values of an index under construction.
 pub const INDEX_MEMORY: usize = 4 << 20;
+/// Rows of a chunk of summaries.
+pub const SUMMARY_ROWS: usize = 1 << 16;
+/// Bytes of all summaries of a block; the largest tables go when they are more.
+pub const SUMMARY_BYTES: usize = 2 << 20;
+/// Memory for summaries under construction: a chunk's rows, sorted and packed, names and groups, and the bytes so far,
+/// twice when they become part of the index.
+pub const SUMMARY_MEMORY: u64 = 12 << 20;
 /// Memory that making an index needs in all: what is collected, and the bytes made of it.
-pub const INDEX_BUILD: u64 = 2 * INDEX_MEMORY as u64;
+pub const INDEX_BUILD: u64 = 2 * INDEX_MEMORY as u64 + SUMMARY_MEMORY;
 /// Bytes of values after which a page of the index is full.
 pub const INDEX_PAGE: usize = 32 << 10;
 /// Bytes from the beginning of an index that are kept in memory with an open block.

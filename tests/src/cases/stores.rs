@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use object_store::ObjectStore;
+use futures::StreamExt;
 use object_store::memory::InMemory;
+use object_store::{ObjectStore, ObjectStoreExt};
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use prost::Message;
 use tempfile::TempDir;
@@ -17,6 +18,7 @@ use vivace_query::{
     ServiceGraphRequest, TraceMatch,
 };
 use vivace_storage::Catalogs;
+use vivace_storage::index::INDEX_FILE;
 use vivace_testkit::SeededRandomness;
 
 use crate::oracle::sort_attributes;
@@ -32,6 +34,8 @@ pub enum Way {
     Head,
     /// All in one block.
     Block,
+    /// All in one block, whose index was lost.
+    LostIndex,
     /// Every third span of a trace in one block, the next in another, the rest in the head.
     Split,
     /// Each span in one of two blocks or the head, as the seed has it, a fifth of them in two places at once.
@@ -46,7 +50,7 @@ impl Way {
     fn layout(self, spans: &[Span]) -> (Vec<Vec<Span>>, Vec<Span>) {
         match self {
             Self::Head => (Vec::new(), spans.to_vec()),
-            Self::Block => (vec![spans.to_vec()], Vec::new()),
+            Self::Block | Self::LostIndex => (vec![spans.to_vec()], Vec::new()),
             Self::Split => {
                 let part =
                     |number: usize| -> Vec<Span> { spans.iter().skip(number).step_by(3).cloned().collect() };
@@ -74,6 +78,7 @@ pub struct Store {
     way: Way,
     ingest: Arc<Ingest>,
     engine: QueryEngine,
+    objects: Arc<dyn ObjectStore>,
     _directory: TempDir,
 }
 
@@ -85,6 +90,9 @@ impl Store {
         for block in blocks.iter().filter(|block| !block.is_empty()) {
             store.send(block).await;
             store.cut().await;
+        }
+        if way == Way::LostIndex {
+            store.lose_indexes().await;
         }
         store.send(&head).await;
         let blocks = blocks.iter().filter(|block| !block.is_empty()).count();
@@ -113,9 +121,10 @@ impl Store {
         };
         let ingest = Ingest::open(options, context).await.expect("ingest opens");
         let options = QueryOptions { max_concurrent: 4, max_waiting: 4, deadline: NEVER, parallelism: 2 };
+        let objects = Arc::clone(&object_store);
         let context = QueryContext { store: object_store, catalogs, live: ingest.live(), budget };
         let engine = QueryEngine::new(options, context);
-        Self { way, ingest, engine, _directory: directory }
+        Self { way, ingest, engine, objects, _directory: directory }
     }
 
     async fn send(&self, spans: &[Span]) {
@@ -130,6 +139,19 @@ impl Store {
 
     async fn cut(&self) {
         self.ingest.flush().await.expect("blocks are stored");
+    }
+
+    async fn lose_indexes(&self) {
+        let mut objects = self.objects.list(None);
+        let mut lost = 0;
+        while let Some(object) = objects.next().await {
+            let path = object.expect("the store lists").location;
+            if path.filename() == Some(INDEX_FILE) {
+                self.objects.delete(&path).await.expect("the store deletes");
+                lost += 1;
+            }
+        }
+        assert!(lost > 0, "there is an index to lose");
     }
 
     /// The ways differ only if the spans are where they should be.

@@ -3,39 +3,33 @@
 use vivace_storage::index::{bucket, middle};
 
 /// Counts numbers in buckets whose bounds grow geometrically, so that any quantile is known within a relative error of
-/// 0.5 % (Masson, Rim, Lee: "DDSketch", 2019). Merging loses nothing: the sketch depends on the numbers alone. It takes
+/// 0.5 %. Merging loses nothing, and what was added can be taken away: the sketch depends on the numbers alone. It takes
 /// at most some 8,000 buckets for all of nanoseconds to years.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Sketch {
     /// Bucket and weight, in the order of the numbers.
     buckets: Vec<(i32, f64)>,
-    least: f64,
-    greatest: f64,
-}
-
-impl Default for Sketch {
-    fn default() -> Self {
-        Self { buckets: Vec::new(), least: f64::INFINITY, greatest: f64::NEG_INFINITY }
-    }
 }
 
 impl Sketch {
     /// Adds a number that counts `weight` times.
     pub(crate) fn add(&mut self, number: f64, weight: f64) {
         if !number.is_nan() {
-            self.add_buckets(&[(bucket(number), weight)], number, number);
+            self.add_buckets(&[(bucket(number), weight)]);
         }
     }
 
-    /// Adds buckets, in order, of numbers that lie between the two.
-    pub(crate) fn add_buckets(&mut self, buckets: &[(i32, f64)], least: f64, greatest: f64) {
-        self.least = self.least.min(least);
-        self.greatest = self.greatest.max(greatest);
+    /// Adds buckets, in order.
+    pub(crate) fn add_buckets(&mut self, buckets: &[(i32, f64)]) {
         if let [(bucket, weight)] = buckets {
             match self.buckets.binary_search_by_key(bucket, |(bucket, _)| *bucket) {
                 Ok(at) => self.buckets[at].1 += weight,
                 Err(at) => self.buckets.insert(at, (*bucket, *weight)),
             }
+            return;
+        }
+        if self.buckets.is_empty() {
+            self.buckets.extend_from_slice(buckets);
             return;
         }
         let mut merged = Vec::with_capacity(self.buckets.len() + buckets.len());
@@ -52,12 +46,12 @@ impl Sketch {
     }
 
     pub(crate) fn merge(&mut self, other: &Self) {
-        self.add_buckets(&other.buckets, other.least, other.greatest);
+        self.add_buckets(&other.buckets);
     }
 
     /// The number of rank `max(1, ceil(quantile * n))`; [`None`] when there are none.
     pub(crate) fn quantile(&self, quantile: f64) -> Option<f64> {
-        let total: f64 = self.buckets.iter().map(|(_, weight)| weight).sum();
+        let total = self.weight();
         if total == 0.0 {
             return None;
         }
@@ -67,7 +61,12 @@ impl Sketch {
             seen += weight;
             seen >= rank
         });
-        Some(found.map_or(self.greatest, |(bucket, _)| middle(*bucket).clamp(self.least, self.greatest)))
+        found.or(self.buckets.last()).map(|(bucket, _)| middle(*bucket))
+    }
+
+    /// How much its numbers count together.
+    pub(crate) fn weight(&self) -> f64 {
+        self.buckets.iter().map(|(_, weight)| weight).sum()
     }
 
     /// How many buckets it holds.

@@ -39,6 +39,47 @@ fn small_bucket(number: i64) -> u16 {
     }
 }
 
+/// The least power of two that is not less than a number: its logarithm plus 1; 0 for what is not above 0.
+fn power(number: f64) -> u16 {
+    if number <= 0.0 {
+        return 0;
+    }
+    let bits = number.to_bits();
+    let (exponent, mantissa) = ((bits >> 52) as u16, bits << 12);
+    (exponent + u16::from(mantissa != 0)).saturating_sub(1023) + 1
+}
+
+/// The slot of a duration in nanoseconds: durations have one slot if both their buckets and their powers of two are
+/// the same. Less than 8,192. Neither falls when a duration grows, so that no two pairs have one sum.
+pub(super) fn slot(nanos: i64) -> u16 {
+    small_bucket(nanos) + power(nanos as f64)
+}
+
+/// The [`bucket`] of a slot's durations in nanoseconds.
+pub fn bucket_of_slot(slot: u16) -> i32 {
+    SLOTS.get(usize::from(slot)).map_or(ZERO, |(bucket, _)| *bucket)
+}
+
+/// The least power of two that is not less than a slot's durations in nanoseconds; 0 for 0.
+pub fn power_of_slot(slot: u16) -> f64 {
+    SLOTS.get(usize::from(slot)).map_or(0.0, |(_, power)| *power)
+}
+
+/// Bucket and power of two by slot; slots that no number has repeat the one before.
+static SLOTS: LazyLock<Vec<(i32, f64)>> = LazyLock::new(|| {
+    let mut slots = vec![(ZERO, 0.0)];
+    let mut above = 0.0_f64;
+    for (small, bound) in (1..).zip(&POWERS.bounds) {
+        for power in power(above.next_up())..=power(*bound) {
+            let last = slots.last().copied().unwrap_or_default();
+            slots.resize(usize::from(small + power), last);
+            slots.push((MIDDLE + i32::from(small) - 1, 2.0_f64.powi(i32::from(power) - 1)));
+        }
+        above = *bound;
+    }
+    slots
+});
+
 /// How many buckets a wide one is made of.
 const WIDE: u16 = 8;
 

@@ -34,3 +34,22 @@ fn the_middle_of_a_bucket_is_near_all_in_it() {
     assert_eq!((middle(bucket(0.0)), wide_middle(wide_bucket(0))), (0.0, 0.0));
     assert!(wide_bucket(u64::MAX) < 1024);
 }
+
+#[test]
+fn a_slot_has_one_bucket_and_one_power() {
+    let near = (0..63).flat_map(|power| {
+        let at = 1_i64 << power;
+        [at - 1, at, at.saturating_add(1), at + at / 3, at + at / 127]
+    });
+    let on_bounds = POWERS.bounds.iter().filter(|bound| **bound < 9e18);
+    let on_bounds = on_bounds.flat_map(|bound| [*bound as i64, (*bound as i64).saturating_add(1)]);
+    for number in near.chain(on_bounds).chain(0..5_000).chain([i64::MAX, i64::MAX - 1_000]) {
+        let slot = slot(number);
+        assert!(slot < 8_192);
+        assert_eq!(bucket_of_slot(slot), bucket(number as f64), "{number}");
+        let power = if number == 0 { 0.0 } else { 2.0_f64.powf((number as f64).log2().ceil()) };
+        let found = power_of_slot(slot);
+        assert!(found >= number as f64 && found / 2.0 < (number as f64).max(f64::MIN_POSITIVE), "{number}");
+        assert!(found == power || found == power * 2.0 || found == power / 2.0, "{number}");
+    }
+}
