@@ -8,7 +8,7 @@ use arrow::array::{FixedSizeBinaryArray, Int8Array, Int64Array, UInt64Array};
 use futures::TryStreamExt;
 use rustc_hash::{FxHashMap, FxHasher};
 use vivace_base::{Holder, MemoryBudget, Reservation};
-use vivace_model::{SpanId, SpanKind, Tenants, TraceId, schema};
+use vivace_model::{SpanId, SpanKind, Tenants, TimeRange, TraceId, schema};
 use vivace_storage::Projection;
 use vivace_storage::columns::column;
 
@@ -51,13 +51,14 @@ pub(crate) struct RepeatsOf<'a> {
 }
 
 impl RepeatsOf<'_> {
-    /// The repeated rows of a source of these tenants.
+    /// The repeated rows of a source of these tenants, those of pieces from other times perhaps left out.
     pub(crate) async fn find(
         self,
         source: &Arc<Source>,
+        range: &TimeRange,
         budget: &Arc<MemoryBudget>,
     ) -> Result<Repeats, QueryError> {
-        self.cache.find(self.tenants, source, budget).await
+        self.cache.find(self.tenants, source, range, budget).await
     }
 }
 
@@ -76,6 +77,7 @@ impl RepeatsCache {
         &self,
         tenants: &Tenants,
         source: &Arc<Source>,
+        range: &TimeRange,
         budget: &Arc<MemoryBudget>,
     ) -> Result<Repeats, QueryError> {
         let before = self.lock().get(tenants).cloned().unwrap_or_default();
@@ -87,6 +89,7 @@ impl RepeatsCache {
             let same = before.get(&keys).filter(|shared| shared.fingerprint == fingerprint);
             let shared = match same {
                 Some(shared) => Arc::clone(shared),
+                None if !overlap(source, &pieces, range) => continue,
                 None => Arc::new(compare(source, &pieces, &traces, fingerprint, budget).await?),
             };
             pieces.iter().zip(&shared.rows).for_each(|(piece, rows)| repeats.0[*piece].extend(rows));
@@ -119,6 +122,11 @@ pub(crate) fn by_pieces(source: &Source) -> FxHashMap<Vec<usize>, Vec<&[Place]>>
         traces.sort_by_key(|places| places.iter().map(|place| (place.piece, place.entry)).min());
     }
     found
+}
+
+/// Whether any of the pieces has spans then.
+pub(crate) fn overlap(source: &Source, pieces: &[usize], range: &TimeRange) -> bool {
+    pieces.iter().any(|piece| source.pieces()[*piece].range().overlaps(range))
 }
 
 /// A number that other traces of the same pieces hardly have.

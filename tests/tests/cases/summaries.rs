@@ -10,8 +10,8 @@ use vivace_query::{MetricsRequest, MetricsWindow};
 use vivace_testkit::{BASE_TIME, SeededRandomness, TraceGenerator, seeds};
 use vivace_traceql::parse_validated;
 
-const SEEDS: u64 = 3;
-const QUERIES_PER_SEED: usize = 60;
+const SEEDS: u64 = 2;
+const QUERIES_PER_SEED: usize = 50;
 const SECOND: u64 = 1_000_000_000;
 const MINUTE: u64 = 60 * SECOND;
 

@@ -54,7 +54,10 @@ pub(super) async fn collect(
 ) -> Result<Collected, QueryError> {
     let (MetricsWindow::Range { start, end, .. } | MetricsWindow::Instant { start, end }) = plan.window;
     let repeats = match in_pieces(context, plan).await? {
-        true => Some(Arc::new(repeats.find(&context.source, context.budget).await?)),
+        true => {
+            let range = TimeRange { start, end };
+            Some(Arc::new(repeats.find(&context.source, &range, context.budget).await?))
+        }
         false => None,
     };
     let job = Job::new(context, plan, start..=end, repeats);
