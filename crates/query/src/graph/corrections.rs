@@ -14,10 +14,10 @@ use super::Minutes;
 use super::tally::Tally;
 use crate::QueryError;
 use crate::look::joined;
-use crate::repeats::{by_pieces, fingerprint, overlap};
+use crate::repeats::overlap;
 use crate::search::SearchContext;
 use crate::source::Source;
-use crate::spread::{PieceKey, Place, key};
+use crate::spread::{PieceKey, Place, SharedTraces, key};
 
 /// What is remembered of so many sets of tenants.
 const REMEMBERED: usize = 64;
@@ -62,16 +62,14 @@ impl CorrectionsOf<'_> {
         let before = self.lock().get(self.tenants).cloned().unwrap_or_default();
         let mut known = FxHashMap::default();
         let source = &context.source;
-        for (pieces, traces) in by_pieces(source) {
+        for traces in source.spread.shared() {
+            let pieces = &traces.pieces;
             let keys: Vec<PieceKey> = pieces.iter().map(|piece| key(&source.pieces()[*piece])).collect();
-            let fingerprint = fingerprint(&traces);
-            let same = before.get(&keys).filter(|correction| correction.fingerprint == fingerprint);
+            let same = before.get(&keys).filter(|correction| correction.fingerprint == traces.fingerprint);
             let correction = match same {
                 Some(correction) => Arc::clone(correction),
-                None if !overlap(source, &pieces, range) => continue,
-                None => {
-                    Arc::new(Correction::find(source, &pieces, &traces, fingerprint, context.budget).await?)
-                }
+                None if !overlap(source, pieces, range) => continue,
+                None => Arc::new(Correction::find(source, traces, context.budget).await?),
             };
             tally.correct(&correction.names, &correction.differences, minutes)?;
             known.insert(keys, correction);
@@ -95,16 +93,14 @@ type Parts = HashMap<TraceId, Vec<(usize, CallSpan)>>;
 impl Correction {
     async fn find(
         source: &Arc<Source>,
-        pieces: &[usize],
-        traces: &[&[Place]],
-        fingerprint: u64,
+        shared: &SharedTraces,
         budget: &Arc<MemoryBudget>,
     ) -> Result<Self, QueryError> {
         let mut reserved = budget.reserve(Holder::Cache, 0)?;
         let mut names = Names::default();
         let mut differences: FxHashMap<CountedCall, i64> = FxHashMap::default();
-        for traces in traces.chunks(TRACES_AT_ONCE) {
-            let (parts, _memory) = read(source, pieces, traces, &mut names, budget).await?;
+        for traces in source.spread.places_of(shared).chunks(TRACES_AT_ONCE) {
+            let (parts, _memory) = read(source, &shared.pieces, traces, &mut names, budget).await?;
             for parts in parts.into_values() {
                 compare(parts, &names, &mut differences);
             }
@@ -112,6 +108,7 @@ impl Correction {
             let names = names.texts().len() as u64 * NAME_BYTES;
             reserved.resize(differences.len() as u64 * DIFFERENCE_BYTES + names)?;
         }
+        let fingerprint = shared.fingerprint;
         Ok(Self { fingerprint, names, differences: differences.into_iter().collect(), _reserved: reserved })
     }
 }

@@ -32,7 +32,7 @@ const SERVICE: &str = "service.name";
 /// Which pieces are answered from summaries, and for which times.
 #[derive(Clone)]
 pub(super) struct Summarised {
-    interior: Option<RangeInclusive<u64>>,
+    interior: RangeInclusive<u64>,
     window: RangeInclusive<u64>,
     chosen: Arc<FxHashMap<usize, Chosen>>,
 }
@@ -48,7 +48,7 @@ impl Summarised {
     pub(super) async fn find(job: &Job) -> Result<Self, QueryError> {
         let (MetricsWindow::Range { start, end, .. } | MetricsWindow::Instant { start, end }) =
             job.plan.window;
-        let mut found = Self { interior: None, window: start..=end, chosen: Arc::default() };
+        let mut found = Self { interior: start..=end, window: start..=end, chosen: Arc::default() };
         let Some(ask) = Ask::of(&job.plan) else { return Ok(found) };
         let mut chosen = FxHashMap::default();
         for (piece, at) in job.looker.source.pieces().iter().enumerate() {
@@ -61,7 +61,7 @@ impl Summarised {
                 chosen.insert(piece, of_piece);
             }
         }
-        (found.interior, found.chosen) = (Some(ask.interior), Arc::new(chosen));
+        (found.interior, found.chosen) = (ask.interior, Arc::new(chosen));
         Ok(found)
     }
 
@@ -75,16 +75,16 @@ impl Summarised {
 
     /// The times that summaries answer for.
     pub(super) fn interior(&self) -> RangeInclusive<u64> {
-        self.interior.clone().unwrap_or(1..=0)
+        self.interior.clone()
     }
 
     /// The times of the window before and behind.
     pub(super) fn edges(&self) -> Vec<RangeInclusive<u64>> {
-        let Some(interior) = self.interior.as_ref().filter(|_| !self.chosen.is_empty()) else {
+        if self.chosen.is_empty() {
             return Vec::new();
-        };
-        let before = interior.start().checked_sub(1).map(|last| *self.window.start()..=last);
-        let behind = interior.end().checked_add(1).map(|first| first..=*self.window.end());
+        }
+        let before = self.interior.start().checked_sub(1).map(|last| *self.window.start()..=last);
+        let behind = self.interior.end().checked_add(1).map(|first| first..=*self.window.end());
         before.into_iter().chain(behind).filter(|edge| !edge.is_empty()).collect()
     }
 

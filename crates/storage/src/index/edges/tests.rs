@@ -29,7 +29,7 @@ fn spans(traces: u64) -> Vec<Span> {
         let start = 100 * MINUTE + trace * 1_000_000_000;
         let client = span(trace, 1, "front", SpanKind::Client, start, 2_000 + trace);
         let mut server = span(trace, 2, &format!("back {}", trace % 3), SpanKind::Server, start + 5, 1_000);
-        if trace % 4 == 0 {
+        if trace.is_multiple_of(4) {
             server.status = StatusCode::Error;
         }
         [client, server]
