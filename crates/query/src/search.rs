@@ -149,9 +149,9 @@ impl Job {
                 found.inspected_spans = looked.spans;
                 let candidates = looked.candidates(&self.plan.condition);
                 if hits::suffice(&self.plan) && looked.runs.distinct() {
-                    let newest: Vec<usize> = candidates.take(self.limit).collect();
-                    let each = self.spans_per_span_set;
-                    found.traces = hits::results(&self.looker, &self.plan, &looked, &newest, each).await?;
+                    let limits = (self.limit, self.spans_per_span_set);
+                    found.traces =
+                        hits::results(&self.looker, &self.plan, &looked, candidates, limits).await?;
                 } else {
                     let entries: Vec<usize> = candidates.map(|at| looked.entries[at]).collect();
                     self.looker

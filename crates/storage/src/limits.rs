@@ -50,6 +50,8 @@ pub const BLOCK_WRITE_ROWS: usize = 16_384;
 pub const ROW_GROUP_ROWS: usize = 131_072;
 /// Rows of a block's data page.
 pub const PAGE_ROWS: usize = 8_192;
+/// Bytes after which a page of a column without a dictionary ends: whoever wants a few of its rows unpacks all of it.
+pub const PAGE_BYTES: usize = 16 << 10;
 /// A text column has a dictionary when each of its texts stands in so many rows on average.
 pub const DICTIONARY_REPEATS: usize = 4;
 /// zstd level of blocks.

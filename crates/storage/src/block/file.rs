@@ -147,7 +147,7 @@ fn properties(
         .set_compression(Compression::ZSTD(level))
         .set_max_row_group_row_count(Some(2 * limits::ROW_GROUP_ROWS))
         .set_data_page_row_count_limit(limits::PAGE_ROWS)
-        .set_write_batch_size(limits::PAGE_ROWS)
+        .set_write_batch_size(limits::PAGE_ROWS / 4)
         .set_statistics_enabled(EnabledStatistics::Chunk)
         .set_created_by(concat!("vivace ", env!("CARGO_PKG_VERSION")).to_owned())
         .set_key_value_metadata(Some(vec![KeyValue::new(
@@ -161,7 +161,9 @@ fn properties(
     let texts = schema.fields().iter().filter(|field| *field.data_type() == DataType::Utf8);
     plain.extend(texts.map(|field| path(field.name())));
     for path in plain {
-        builder = builder.set_column_dictionary_enabled(path, false);
+        builder = builder
+            .set_column_dictionary_enabled(path.clone(), false)
+            .set_column_data_page_size_limit(path, limits::PAGE_BYTES);
     }
     for (name, encoding) in [
         (schema::TRACE_ID, Encoding::DELTA_BYTE_ARRAY),
@@ -171,8 +173,11 @@ fn properties(
     ] {
         builder = builder
             .set_column_dictionary_enabled(path(name), false)
+            .set_column_data_page_size_limit(path(name), limits::PAGE_BYTES)
             .set_column_encoding(path(name), encoding);
     }
+    // Random bytes do not get smaller.
+    builder = builder.set_column_compression(path(schema::SPAN_ID), Compression::UNCOMPRESSED);
     Ok(builder.build())
 }
 
