@@ -7,7 +7,7 @@ use vivace_base::{MemoryBudget, MemoryRefused};
 use vivace_model::schema::{self, AttributeColumn, AttributeScope, ValueType};
 use vivace_storage::BlockReader;
 use vivace_storage::block::Kept;
-use vivace_storage::index::{IndexScope, ValueHash, ZONE_ROWS, ZoneColumn, listed_keys};
+use vivace_storage::index::{IndexScope, LISTED_KEYS, ValueHash, ZONE_ROWS, ZoneColumn};
 use vivace_traceql::{Attribute, Intrinsic, Scope};
 
 use crate::eval::{Filter, Need};
@@ -158,7 +158,7 @@ impl Lookup<'_> {
             }
         }
         // A list may hold values of any type, arrays among them.
-        if let Some(keys) = self.reader.zones(listed_keys(), self.budget).await? {
+        if let Some(keys) = self.reader.zones(LISTED_KEYS, self.budget).await? {
             let scopes = own.iter().map(|scope| IndexScope::from(*scope)).chain(nested.iter().copied());
             tests.extend(scopes.map(|scope| Test::Listed(Arc::clone(&keys), ValueHash::of_key(scope, key))));
         } else {

@@ -75,7 +75,7 @@ async fn visible(ingest: &Arc<Ingest>) -> Vec<(TraceId, SpanId)> {
     for meta in &snapshot.blocks {
         let store = Arc::clone(&ingest.cutter.store());
         let reader = BlockReader::open(store, &tenant, meta).await.expect("opens");
-        let stream = reader.read(&Projection::everything(), None).expect("reads");
+        let stream = reader.read(&Projection::everything()).expect("reads");
         batches.extend(futures::TryStreamExt::try_collect::<Vec<_>>(stream).await.expect("reads"));
     }
     let mut seen = Vec::new();

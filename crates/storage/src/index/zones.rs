@@ -23,7 +23,7 @@ pub const ZONE_ROWS: usize = 16_384;
 /// Up to so many values their hashes stand one by one.
 const LISTED: usize = 64;
 /// The column of keys that stand in attribute lists, of spans as well as of events and links.
-const LISTED_KEYS: &str = "";
+pub const LISTED_KEYS: &str = "";
 
 /// Hash of a text, as filters have it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -330,11 +330,6 @@ impl ZoneColumns {
     pub(crate) fn memory(&self) -> u64 {
         self.0.keys().map(|name| name.len() + size_of::<(String, ChunkRef)>()).sum::<usize>() as u64
     }
-}
-
-/// The name under which the keys of attribute lists stand.
-pub fn listed_keys() -> &'static str {
-    LISTED_KEYS
 }
 
 /// Reads a root back; [`None`] when it is not one.
