@@ -133,7 +133,7 @@ pub(super) async fn damage_index(store: &Arc<dyn ObjectStore>, block: &BlockMeta
     put(store, block, INDEX_FILE, bytes.into()).await;
 }
 
-async fn read(store: &Arc<dyn ObjectStore>, block: &BlockMeta) -> Vec<RecordBatch> {
+pub(super) async fn read(store: &Arc<dyn ObjectStore>, block: &BlockMeta) -> Vec<RecordBatch> {
     let reader = BlockReader::open(Arc::clone(store), &TenantId::single(), block).await.expect("a block");
     let batches = reader.read(&Projection::everything()).expect("the block can be read");
     batches.try_collect().await.expect("the block can be read")

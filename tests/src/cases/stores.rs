@@ -11,10 +11,11 @@ use tempfile::TempDir;
 use vivace_base::{ByteSize, MemoryBudget, Randomness, SystemClock, SystemRandomness};
 use vivace_ingest::otlp::encode;
 use vivace_ingest::{Accepted, Ingest, IngestContext, IngestOptions};
-use vivace_model::{Span, TenantId, Trace, TraceId};
+use vivace_model::{Span, TenantId};
 use vivace_query::{
     MetricsRequest, QueryContext, QueryEngine, QueryOptions, SearchRequest, Series, TraceMatch,
 };
+use vivace_storage::columns::SpanDecoder;
 use vivace_storage::{
     BlockMeta, Catalogs, CompactionContext, CompactionOptions, Compactor, TenantPolicy, limits,
 };
@@ -254,17 +255,16 @@ impl Store {
         assert!(before < 2 || levels.len() == 1 && levels[0] > 0, "blocks of levels {levels:?}");
     }
 
-    /// A trace by its id.
-    ///
-    /// # Errors
-    /// Says why there is no answer, or only part of one.
-    pub async fn trace(&self, id: TraceId) -> Result<Option<Trace>, String> {
-        let response = self.engine.trace(&TenantId::single().into(), id).await;
-        let response = response.map_err(|error| error.to_string())?;
-        match response.partial {
-            Some(reason) => Err(format!("partial: {reason}")),
-            None => Ok(response.trace),
+    /// The spans of all blocks.
+    pub async fn stored_spans(&self) -> Vec<Span> {
+        let mut spans = Vec::new();
+        for block in self.blocks().await {
+            for batch in blocks::read(&self.object_store, &block).await {
+                let mut decoder = SpanDecoder::new(&batch).expect("columns of spans");
+                spans.extend((0..batch.num_rows()).map(|row| decoder.span(row)));
+            }
         }
+        spans
     }
 
     /// How its spans are laid out.
