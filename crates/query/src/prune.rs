@@ -70,22 +70,12 @@ impl Pruning {
 
     /// Whether a trace with spans in these zones only may meet the condition.
     pub(crate) fn may_meet(&self, condition: &Condition, zones: &Range<usize>) -> bool {
-        may_meet(condition, &|filter| self.may_hold(filter, zones))
+        condition.is_met(&|filter, _| self.may_hold(filter, zones))
     }
 
     /// Whether the filter may hold on a span in these zones.
     pub(crate) fn may_hold(&self, filter: usize, zones: &Range<usize>) -> bool {
         self.filters.get(filter).is_none_or(|test| zones.clone().any(|zone| test.may_hold(zone)))
-    }
-}
-
-/// Whether the condition may be met, given which filters may hold on some span.
-pub(crate) fn may_meet(condition: &Condition, may_hold: &dyn Fn(usize) -> bool) -> bool {
-    match condition {
-        Condition::Any => true,
-        Condition::Matched(filter) | Condition::MatchedOften { filter, .. } => may_hold(*filter),
-        Condition::And(left, right) => may_meet(left, may_hold) && may_meet(right, may_hold),
-        Condition::Or(left, right) => may_meet(left, may_hold) || may_meet(right, may_hold),
     }
 }
 

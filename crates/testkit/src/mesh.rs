@@ -1,9 +1,9 @@
 use std::fmt::Write;
 use std::sync::Arc;
 
-use vivace_model::{Attribute, Resource, Scope, Span, SpanId, SpanKind, StatusCode, TraceId};
+use vivace_model::{Attribute, Resource, Scope, Span, SpanId, SpanKind, TraceId};
 
-use crate::{BASE_TIME, SeededRandomness};
+use crate::{BASE_TIME, SeededRandomness, SpanBuilder};
 
 const SERVICES: [&str; 8] =
     ["ingress", "frontend", "checkout", "payment", "catalog", "reviews", "ratings", "shipping"];
@@ -78,25 +78,13 @@ impl MeshGenerator {
             attributes.extend((0..EXTRA_KEYS).map(|_| self.extra_attribute()));
         }
         Span {
-            trace_id: TraceId([0; 16]),
-            span_id: SpanId([0; 8]),
-            parent_span_id: None,
-            trace_state: String::new(),
-            flags: 0,
-            name: format!("{}.shop.svc.cluster.local:8080/*", SERVICES[service]),
             kind: if is_proxy { SpanKind::Client } else { SpanKind::Server },
             start,
             end: start + self.random.below(50 * MILLISECOND),
-            status: StatusCode::Unset,
-            status_message: String::new(),
             attributes,
-            dropped_attributes: 0,
-            events: Vec::new(),
-            dropped_events: 0,
-            links: Vec::new(),
-            dropped_links: 0,
             resource: Arc::clone(&self.services[service]),
             scope: Arc::clone(&self.scope),
+            ..SpanBuilder::new(&format!("{}.shop.svc.cluster.local:8080/*", SERVICES[service])).build()
         }
     }
 

@@ -195,7 +195,7 @@ impl BlockReader {
     }
 
     /// Makes the block's index anew from its spans and stores it, for blocks that lost theirs. Needs
-    /// [`limits::INDEX_BUILD`] and a batch of memory, which the caller reserves. Readers that are open do not see it.
+    /// [`limits::INDEX_BUILD`], a share for each row and trace, and a batch of memory, which the caller reserves. Readers that are open do not see it.
     ///
     /// # Errors
     /// [`BlockError`] when the block cannot be read or the index not be written.
