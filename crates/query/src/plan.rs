@@ -385,6 +385,17 @@ fn structural(op: SpansetOp) -> Option<(Relation, Take)> {
 }
 
 impl Condition {
+    /// Whether it is met, given whether a filter has matched so often at least.
+    pub(crate) fn is_met(&self, matched: &dyn Fn(usize, i64) -> bool) -> bool {
+        match self {
+            Self::Any => true,
+            Self::Matched(filter) => matched(*filter, 1),
+            Self::MatchedOften { filter, at_least } => matched(*filter, *at_least),
+            Self::And(left, right) => left.is_met(matched) && right.is_met(matched),
+            Self::Or(left, right) => left.is_met(matched) || right.is_met(matched),
+        }
+    }
+
     fn and(self, other: Self) -> Self {
         match (self, other) {
             (Self::Any, one) | (one, Self::Any) => one,

@@ -125,12 +125,8 @@ impl Newest<'_> {
 
 impl Job {
     fn new(context: &SearchContext<'_>, request: &SearchRequest, plan: SearchPlan) -> Self {
-        let wanted = Wanted {
-            filters: plan.filters.clone(),
-            condition: plan.condition.clone(),
-            range: request.range,
-            duration: request.min_duration.unwrap_or(0)..=request.max_duration.unwrap_or(u64::MAX),
-        };
+        let duration = request.min_duration.unwrap_or(0)..=request.max_duration.unwrap_or(u64::MAX);
+        let wanted = Wanted { duration, ..Wanted::by_plan(&plan, request.range) };
         let looker = Looker {
             source: Arc::clone(&context.source),
             budget: Arc::clone(context.budget),
@@ -189,12 +185,7 @@ pub(crate) async fn every_trace(
     assembled: Projection,
     mut each: impl FnMut(vivace_model::Trace) -> Result<bool, QueryError>,
 ) -> Result<(), QueryError> {
-    let wanted = Wanted {
-        filters: plan.filters.clone(),
-        condition: plan.condition.clone(),
-        range,
-        duration: 0..=u64::MAX,
-    };
+    let wanted = Wanted::by_plan(plan, range);
     let (source, budget) = (Arc::clone(&context.source), Arc::clone(context.budget));
     let looker = Looker { source, budget, wanted, assembled };
     let mut units = Units::new(&looker.source, &looker.wanted, context.budget).await?;
