@@ -215,7 +215,10 @@ impl Job {
         let Unit::Run { piece, entries } = unit else { return Ok(tally) };
         let Some((runs, entries)) = looker.alive(piece, entries).await? else { return Ok(tally) };
         let rows = joined(entries.iter().map(|entry| runs.rows(*entry)));
-        let mut reader = if runs.distinct() { CallReader::default() } else { CallReader::of_repeated() };
+        let mut reader = CallReader::default();
+        if !runs.distinct() {
+            reader.may_repeat();
+        }
         let mut batches = looker.source.read(piece, Some(&rows), &looker.assembled, &looker.budget).await?;
         while let Some(batch) = batches.try_next().await? {
             let _reserved = looker.budget.reserve(Holder::Query, batch.get_array_memory_size() as u64)?;

@@ -26,7 +26,7 @@ pub use summaries::{Dimensions, Summaries, SummaryChunk, SummaryCounts, SummaryG
 pub use tags::IndexScope;
 pub use traces::{TraceHash, TraceIds, TraceRuns, TracesBuilder};
 pub(crate) use zones::ZoneColumns;
-pub use zones::{ValueHash, ZONE_ROWS, ZoneColumn, listed_keys};
+pub use zones::{LISTED_KEYS, ValueHash, ZONE_ROWS, ZoneColumn};
 
 use vivace_base::{ErrorKind, MemoryRefused};
 

@@ -50,6 +50,8 @@ pub const BLOCK_WRITE_ROWS: usize = 16_384;
 pub const ROW_GROUP_ROWS: usize = 131_072;
 /// Rows of a block's data page.
 pub const PAGE_ROWS: usize = 8_192;
+/// Bytes after which a page of a column without a dictionary ends: whoever wants a few of its rows unpacks all of it.
+pub const PAGE_BYTES: usize = 16 << 10;
 /// A text column has a dictionary when each of its texts stands in so many rows on average.
 pub const DICTIONARY_REPEATS: usize = 4;
 /// zstd level of blocks.
@@ -69,6 +71,12 @@ pub const MAX_INDEXED_VALUES: usize = 10_000;
 pub const MAX_INDEXED_VALUE_BYTES: usize = 256 << 10;
 /// Memory for the keys and values of an index under construction.
 pub const INDEX_MEMORY: usize = 4 << 20;
+/// How many hashes of values the zone under way has at most, all columns together.
+pub const ZONE_HASHES: usize = 1 << 18;
+/// A hash in a table that may have doubled just now.
+const ZONE_HASH_BYTES: u64 = 18;
+/// Bytes that the zones of the same rows take at most, all columns together.
+pub const ZONE_BYTES: usize = 256 << 10;
 /// Rows of a chunk of summaries.
 pub const SUMMARY_ROWS: usize = 1 << 16;
 /// Bytes of all summaries of a block; the largest tables go when they are more.
@@ -76,8 +84,13 @@ pub const SUMMARY_BYTES: usize = 2 << 20;
 /// Memory for summaries under construction: a chunk's rows, sorted and packed, names and groups, and the bytes so far,
 /// twice when they become part of the index.
 pub const SUMMARY_MEMORY: u64 = 12 << 20;
-/// Memory that making an index needs in all: what is collected, and the bytes made of it.
-pub const INDEX_BUILD: u64 = 2 * INDEX_MEMORY as u64 + SUMMARY_MEMORY;
+/// Memory that making an index needs beside [`INDEX_ROW`]: what is collected, and the bytes made of it.
+pub const INDEX_BUILD: u64 = 2 * INDEX_MEMORY as u64 + ZONE_HASHES as u64 * ZONE_HASH_BYTES + SUMMARY_MEMORY;
+/// What an index under construction has of each row at most: its share of [`ZONE_BYTES`], twice when it becomes part of
+/// the index.
+pub const INDEX_ROW: u64 = 2 * (ZONE_BYTES / crate::index::ZONE_ROWS) as u64;
+/// What it has of each trace: id, first row, range and root, in tables that may have doubled just now.
+pub const INDEX_TRACE: u64 = 2 * (8 + 4 + 16 + 4);
 /// Bytes of values after which a page of the index is full.
 pub const INDEX_PAGE: usize = 32 << 10;
 /// Bytes from the beginning of an index that are kept in memory with an open block.

@@ -7,7 +7,7 @@ use vivace_model::{Attribute, Span, SpanKind, StatusCode, Trace, TraceId, Value}
 use vivace_query::{ServiceGraph, ServiceGraphRequest};
 use vivace_testkit::{BASE_TIME, SeededRandomness, TraceGenerator, seeds};
 
-const SEEDS: u64 = 4;
+const SEEDS: u64 = 2;
 const SECOND: u64 = 1_000_000_000;
 const MINUTE: u64 = 60 * SECOND;
 const PEERS: [(&str, &str); 8] = [
@@ -31,7 +31,7 @@ async fn graphs_are_the_same_in_every_way() {
     for seed in seeds(SEEDS) {
         let spans = spans(seed);
         let mut stores = Vec::new();
-        for way in Way::ALL.into_iter().chain([Way::LostIndex, Way::Scattered(seed)]) {
+        for way in Way::ALL.into_iter().chain([Way::Scattered(seed)]) {
             stores.push(Store::open(way, &spans).await);
         }
         for (start, end) in [(0, 12), (0, 1), (1, 2), (2, 7), (1, 9), (3, 6)] {

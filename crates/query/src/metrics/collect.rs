@@ -199,13 +199,8 @@ impl Job {
         within: RangeInclusive<u64>,
         repeats: Option<Arc<Repeats>>,
     ) -> Self {
-        let wanted = Wanted {
-            filters: plan.search.filters.clone(),
-            condition: plan.search.condition.clone(),
-            range: TimeRange { start: *within.start(), end: *within.end() },
-            duration: 0..=u64::MAX,
-            in_pieces: repeats.is_some(),
-        };
+        let range = TimeRange { start: *within.start(), end: *within.end() };
+        let wanted = Wanted { in_pieces: repeats.is_some(), ..Wanted::by_plan(&plan.search, range) };
         let mut assembled = match plan.function {
             Function::Compare(_) => Projection::everything(),
             _ => plan.search.projection(),

@@ -11,8 +11,8 @@ use vivace_model::{SpanKind, StatusCode};
 use vivace_storage::BlockReader;
 use vivace_storage::block::Kept;
 use vivace_storage::index::{
-    Dimensions, IndexScope, Summaries, SummaryChunk, SummaryCounts, SummaryGroup, SummaryTable, ValueHash,
-    bucket_of_slot, listed_keys, power_of_slot,
+    Dimensions, IndexScope, LISTED_KEYS, Summaries, SummaryChunk, SummaryCounts, SummaryGroup, SummaryTable,
+    ValueHash, bucket_of_slot, power_of_slot,
 };
 use vivace_traceql::{Attribute, Intrinsic, Scope};
 
@@ -234,7 +234,7 @@ async fn only_on_resources(reader: &BlockReader, budget: &Arc<MemoryBudget>) -> 
     if has_column {
         return Ok(false);
     }
-    let Some(keys) = reader.zones(listed_keys(), budget).await? else { return Ok(false) };
+    let Some(keys) = reader.zones(LISTED_KEYS, budget).await? else { return Ok(false) };
     let scopes = [IndexScope::Span, IndexScope::Instrumentation, IndexScope::Event, IndexScope::Link];
     Ok(!scopes.iter().any(|scope| keys.may_have_anywhere(ValueHash::of_key(*scope, SERVICE))))
 }

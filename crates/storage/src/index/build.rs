@@ -96,6 +96,7 @@ impl IndexBuilder {
     /// Notes that spans may be in the block twice.
     pub fn may_repeat(&mut self) {
         self.traces.may_repeat();
+        self.edges.may_repeat();
     }
 
     fn add_rows(&mut self, batch: &RecordBatch) -> Result<(), ColumnError> {

@@ -497,9 +497,9 @@ pub struct CallReader {
 }
 
 impl CallReader {
-    /// Of spans that may be there twice.
-    pub fn of_repeated() -> Self {
-        Self { repeated: true, ..Self::default() }
+    /// Notes that spans may be there twice.
+    pub fn may_repeat(&mut self) {
+        self.repeated = true;
     }
 
     /// Adds rows.

@@ -167,6 +167,11 @@ pub(super) struct EdgesBuilder {
 }
 
 impl EdgesBuilder {
+    /// Notes that spans may be there twice.
+    pub(super) fn may_repeat(&mut self) {
+        self.reader.may_repeat();
+    }
+
     /// Adds rows in the order of a block.
     pub(super) fn add(&mut self, batch: &RecordBatch) -> Result<(), BlockError> {
         if self.overflown {
