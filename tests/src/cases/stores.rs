@@ -311,6 +311,15 @@ impl Store {
         }
     }
 
+    /// How many spans the engine looks at for the series.
+    ///
+    /// # Errors
+    /// Says why there is no answer.
+    pub async fn inspected_spans(&self, request: &MetricsRequest) -> Result<u64, String> {
+        let response = self.engine.metrics(&TenantId::single().into(), request, &mut |_| {}).await;
+        Ok(response.map_err(|error| error.to_string())?.metrics.inspected_spans)
+    }
+
     /// The service graph the engine makes.
     ///
     /// # Errors

@@ -83,6 +83,36 @@ async fn summaries_say_what_spans_say() {
     }
 }
 
+/// What summaries know is not read again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn summaries_are_asked_before_spans() {
+    let spans = spans(7, false);
+    let count = spans.len() as u64;
+    let block = Store::open(Way::Block, &spans).await;
+    let lost = Store::open(Way::IndexLost, &spans).await;
+    let base = BASE_TIME - BASE_TIME % MINUTE;
+    let range = |seconds| MetricsWindow::aligned(base, base + 10 * MINUTE, seconds * SECOND);
+    let instant = MetricsWindow::Instant { start: base + 90 * SECOND, end: base + 10 * MINUTE + SECOND };
+    let asked = [
+        ("{ } | rate() by(resource.service.name)", range(60), 0..=0),
+        ("{ kind = server } | rate() by(.service.name, status)", range(15), 0..=0),
+        ("{ .service.name = \"reviews\" } | count_over_time() by(name)", range(60), 0..=0),
+        ("{ } | quantile_over_time(duration, .5, .99) by(kind)", range(120), 0..=0),
+        ("{ status = error } | histogram_over_time(duration)", range(60), 0..=0),
+        ("{ } | count_over_time()", instant, 1..=count / 2),
+        ("{ } | count_over_time() by(name)", range(15), 1..=count),
+        ("{ } | max_over_time(duration)", range(60), 1..=count),
+    ];
+    for (text, window, expected) in asked {
+        let query = parse_validated(text).expect("it is valid");
+        let request = MetricsRequest { query, window, exemplars: 0, max_series: 0 };
+        let spans = block.inspected_spans(&request).await.expect("there is an answer");
+        assert!(expected.contains(&spans), "{text}: {spans} of {count} spans");
+        let spans = lost.inspected_spans(&request).await.expect("there is an answer");
+        assert!(spans > 0, "{text}: an index is lost, and a part is in the head");
+    }
+}
+
 /// Random traces over some minutes, some spans at the very beginning of a minute; `service.name` of some spans too, if
 /// it is to be everywhere.
 fn spans(seed: u64, everywhere: bool) -> Vec<Span> {

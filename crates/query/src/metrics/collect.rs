@@ -71,7 +71,9 @@ pub(super) async fn collect(
     };
     let summarised = Summarised::find(&job).await?;
     for piece in summarised.pieces() {
-        crew.start(summarised.clone().add(job.clone(), piece)).await?;
+        for portion in summarised.portions(piece) {
+            crew.start(summarised.clone().add(job.clone(), (piece, portion))).await?;
+        }
         if !repeats.of(piece).is_empty() {
             let job = Job { within: summarised.interior(), ..job.clone() };
             crew.start(take_away(job, piece)).await?;

@@ -1,7 +1,7 @@
 //! Answers from the summaries that blocks keep: the same, to the last bit, as from their spans.
 
 use std::collections::HashMap;
-use std::ops::RangeInclusive;
+use std::ops::{Range, RangeInclusive};
 use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
@@ -27,6 +27,8 @@ use crate::{MetricsWindow, QueryError};
 const SECOND: u64 = 1_000_000_000;
 /// Of a window that does not begin and end with cells, what lies between multiples of this is answered from summaries.
 const COARSE: u32 = 60;
+/// How many chunks a task adds.
+const CHUNKS_AT_ONCE: usize = 4;
 const SERVICE: &str = "service.name";
 
 /// Which pieces are answered from summaries, and for which times.
@@ -69,8 +71,18 @@ impl Summarised {
         self.chosen.contains_key(&piece)
     }
 
+    /// The pieces, ascending.
     pub(super) fn pieces(&self) -> Vec<usize> {
-        self.chosen.keys().copied().collect()
+        let mut pieces: Vec<usize> = self.chosen.keys().copied().collect();
+        pieces.sort_unstable();
+        pieces
+    }
+
+    /// The chunks of a piece in portions, so that what a task holds is not much.
+    pub(super) fn portions(&self, piece: usize) -> Vec<Range<usize>> {
+        let chunks = self.chosen.get(&piece).map_or(0, |chosen| chosen.chunks.len());
+        let portion = |first: usize| first..chunks.min(first + CHUNKS_AT_ONCE);
+        (0..chunks).step_by(CHUNKS_AT_ONCE).map(portion).collect()
     }
 
     /// The times that summaries answer for.
@@ -88,8 +100,12 @@ impl Summarised {
         before.into_iter().chain(behind).filter(|edge| !edge.is_empty()).collect()
     }
 
-    /// What the summaries of a piece say.
-    pub(super) async fn add(self, job: Job, piece: usize) -> Result<(Collected, u64), QueryError> {
+    /// What some chunks of a piece say.
+    pub(super) async fn add(
+        self,
+        job: Job,
+        (piece, portion): (usize, Range<usize>),
+    ) -> Result<(Collected, u64), QueryError> {
         let mut collected = Collected::new(&job)?;
         let at = job.looker.source.pieces().get(piece).and_then(|piece| piece.block());
         let (Some(reader), Some(chosen), Collected::Series(table)) =
@@ -101,7 +117,7 @@ impl Summarised {
         let Some(of_table) = summaries.tables().get(chosen.table) else { return Ok((collected, 0)) };
         let cells = cells(&self.interior(), of_table.seconds);
         let mut adding = Adding { plan: &job.plan, summaries, seconds: of_table.seconds, cells, table };
-        for chunk in &chosen.chunks {
+        for chunk in chosen.chunks.get(portion).unwrap_or_default() {
             adding.chunk(chunk)?;
         }
         Ok((collected, 0))
@@ -286,7 +302,7 @@ struct Gathered {
     spans: FxHashMap<(u32, u32), u64>,
     slots: Vec<(u16, u64)>,
     /// Group, step, and where its slots are.
-    runs: Vec<(u32, u32, std::ops::Range<usize>)>,
+    runs: Vec<(u32, u32, Range<usize>)>,
 }
 
 impl Adding<'_> {
