@@ -1,9 +1,7 @@
 //! Calls between services, found in the spans of a trace (`reference/tempo.md` 5.2).
 
-use std::collections::HashMap;
 use std::fmt::{self, Debug};
 
-use ahash::RandomState;
 use arrow::array::{Array, FixedSizeBinaryArray, Int8Array, Int64Array, RecordBatch, UInt64Array};
 use vivace_model::schema::{self, AttributeScope};
 use vivace_model::{SpanKind, StatusCode, TraceId};
@@ -12,12 +10,11 @@ use super::buckets::wide_bucket;
 use crate::columns::{AttributeValues, ValueRef, column};
 use crate::{ColumnError, Projection};
 
+mod names;
+pub use names::Names;
+
 /// Of a trace's spans only so many, the first by start, take part.
-pub(super) const MAX_CALL_SPANS: usize = 32_768;
-/// How many names are told apart.
-const MAX_NAMES: usize = 16_384;
-/// Longer names are cut.
-const MAX_NAME_BYTES: usize = 256;
+const MAX_CALL_SPANS: usize = 32_768;
 /// Nanoseconds.
 const MINUTE: u64 = 60_000_000_000;
 const SERVICE: &str = "service.name";
@@ -26,70 +23,6 @@ const PEER: &str = "peer.service";
 const ADDRESSES: [&str; 2] = ["server.address", "network.peer.address"];
 const PEER_PORT: &str = "network.peer.port";
 const DATABASES: [&str; 4] = ["db.namespace", "db.name", "db.system", "db.system.name"];
-/// Who calls a root when nothing says who.
-const USER: &str = "user";
-
-/// Names of services, numbered as they come.
-#[derive(Debug)]
-pub struct Names {
-    numbers: HashMap<Box<str>, u32, RandomState>,
-    texts: Vec<Box<str>>,
-    /// The number of the caller that nothing names.
-    user: u32,
-    bytes: usize,
-    overflown: bool,
-}
-
-impl Default for Names {
-    fn default() -> Self {
-        let mut names =
-            Self { numbers: HashMap::default(), texts: Vec::new(), user: 0, bytes: 0, overflown: false };
-        names.user = names.number(USER).unwrap_or_default();
-        names
-    }
-}
-
-impl Names {
-    /// The number of a name; [`None`] for the empty one, and once there are too many.
-    pub fn number(&mut self, name: &str) -> Option<u32> {
-        let name = &name[..name.floor_char_boundary(MAX_NAME_BYTES)];
-        if let Some(known) = self.numbers.get(name) {
-            return Some(*known);
-        }
-        if name.is_empty() {
-            return None;
-        }
-        if self.texts.len() == MAX_NAMES {
-            self.overflown = true;
-            return None;
-        }
-        let number = self.texts.len() as u32;
-        self.numbers.insert(name.into(), number);
-        self.texts.push(name.into());
-        self.bytes += name.len();
-        Some(number)
-    }
-
-    /// The name with a number.
-    pub fn text(&self, number: u32) -> &str {
-        self.texts.get(number as usize).map_or("", AsRef::as_ref)
-    }
-
-    /// The names by their numbers.
-    pub fn texts(&self) -> &[Box<str>] {
-        &self.texts
-    }
-
-    /// Bytes of all names.
-    pub fn bytes(&self) -> usize {
-        self.bytes
-    }
-
-    /// Whether there were more than are told apart.
-    pub fn overflown(&self) -> bool {
-        self.overflown
-    }
-}
 
 /// What of a span says who calls whom. Names are numbers of [`Names`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,3 +1,4 @@
+use super::names::MAX_NAMES;
 use super::*;
 
 const PLAIN: CallSpan = CallSpan {
