@@ -10,7 +10,7 @@ use vivace_storage::{Catalogs, LiveSpans, Projection, Snapshot};
 
 use crate::blocks::OpenBlocks;
 use crate::fetch::fetch;
-use crate::graph::service_graph;
+use crate::graph::{CorrectionsCache, CorrectionsOf, service_graph};
 use crate::metrics::metrics;
 use crate::repeats::{RepeatsCache, RepeatsOf};
 use crate::search::{SearchContext, search};
@@ -57,6 +57,7 @@ pub struct QueryEngine {
     blocks: Arc<OpenBlocks>,
     spread: SpreadCache,
     repeats: RepeatsCache,
+    corrections: CorrectionsCache,
 }
 
 impl QueryEngine {
@@ -73,6 +74,7 @@ impl QueryEngine {
             blocks,
             spread: SpreadCache::default(),
             repeats: RepeatsCache::default(),
+            corrections: CorrectionsCache::default(),
         }
     }
 
@@ -132,7 +134,8 @@ impl QueryEngine {
         self.within_deadline(async {
             let _running = self.admit().await?;
             let source = self.source(tenants).await?;
-            service_graph(&self.search_context(source), request).await
+            let corrections = CorrectionsOf { cache: &self.corrections, tenants };
+            service_graph(&self.search_context(source), corrections, request).await
         })
         .await
     }

@@ -1,21 +1,20 @@
 //! Which rows are of spans that another piece has too, so that pieces can be counted one by one.
 
 use std::collections::HashMap;
-use std::hash::{Hash, Hasher};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow::array::{FixedSizeBinaryArray, Int8Array, Int64Array, UInt64Array};
 use futures::TryStreamExt;
-use rustc_hash::{FxHashMap, FxHasher};
+use rustc_hash::FxHashMap;
 use vivace_base::{Holder, MemoryBudget, Reservation};
-use vivace_model::{SpanId, SpanKind, Tenants, TraceId, schema};
+use vivace_model::{SpanId, SpanKind, Tenants, TimeRange, TraceId, schema};
 use vivace_storage::Projection;
 use vivace_storage::columns::column;
 
 use crate::QueryError;
 use crate::look::joined;
 use crate::source::Source;
-use crate::spread::{PieceKey, Place, key};
+use crate::spread::{PieceKey, SharedTraces, key};
 
 /// What is remembered of so many sets of tenants.
 const REMEMBERED: usize = 64;
@@ -51,13 +50,14 @@ pub(crate) struct RepeatsOf<'a> {
 }
 
 impl RepeatsOf<'_> {
-    /// The repeated rows of a source of these tenants.
+    /// The repeated rows of a source of these tenants, those of pieces from other times perhaps left out.
     pub(crate) async fn find(
         self,
         source: &Arc<Source>,
+        range: &TimeRange,
         budget: &Arc<MemoryBudget>,
     ) -> Result<Repeats, QueryError> {
-        self.cache.find(self.tenants, source, budget).await
+        self.cache.find(self.tenants, source, range, budget).await
     }
 }
 
@@ -76,18 +76,20 @@ impl RepeatsCache {
         &self,
         tenants: &Tenants,
         source: &Arc<Source>,
+        range: &TimeRange,
         budget: &Arc<MemoryBudget>,
     ) -> Result<Repeats, QueryError> {
         let before = self.lock().get(tenants).cloned().unwrap_or_default();
         let mut repeats = Repeats(vec![Vec::new(); source.pieces().len()]);
         let mut known = FxHashMap::default();
-        for (pieces, traces) in by_pieces(source) {
+        for traces in source.spread.shared() {
+            let pieces = &traces.pieces;
             let keys: Vec<PieceKey> = pieces.iter().map(|piece| key(&source.pieces()[*piece])).collect();
-            let fingerprint = fingerprint(&traces);
-            let same = before.get(&keys).filter(|shared| shared.fingerprint == fingerprint);
+            let same = before.get(&keys).filter(|shared| shared.fingerprint == traces.fingerprint);
             let shared = match same {
                 Some(shared) => Arc::clone(shared),
-                None => Arc::new(compare(source, &pieces, &traces, fingerprint, budget).await?),
+                None if !overlap(source, pieces, range) => continue,
+                None => Arc::new(compare(source, traces, budget).await?),
             };
             pieces.iter().zip(&shared.rows).for_each(|(piece, rows)| repeats.0[*piece].extend(rows));
             known.insert(keys, shared);
@@ -106,31 +108,9 @@ impl RepeatsCache {
     }
 }
 
-/// The spread traces, by the pieces that each is in; both ascending.
-pub(crate) fn by_pieces(source: &Source) -> FxHashMap<Vec<usize>, Vec<&[Place]>> {
-    let mut found: FxHashMap<Vec<usize>, Vec<&[Place]>> = FxHashMap::default();
-    for places in source.spread.traces() {
-        let mut pieces: Vec<usize> = places.iter().map(|place| place.piece).collect();
-        pieces.sort_unstable();
-        pieces.dedup();
-        found.entry(pieces).or_default().push(places);
-    }
-    for traces in found.values_mut() {
-        traces.sort_by_key(|places| places.iter().map(|place| (place.piece, place.entry)).min());
-    }
-    found
-}
-
-/// A number that other traces of the same pieces hardly have.
-pub(crate) fn fingerprint(traces: &[&[Place]]) -> u64 {
-    let of_trace = |places: &&[Place]| {
-        let mut entries: Vec<usize> = places.iter().map(|place| place.entry).collect();
-        entries.sort_unstable();
-        let mut hasher = FxHasher::default();
-        entries.hash(&mut hasher);
-        hasher.finish()
-    };
-    traces.iter().map(of_trace).fold(traces.len() as u64, u64::wrapping_add)
+/// Whether any of the pieces has spans then.
+pub(crate) fn overlap(source: &Source, pieces: &[usize], range: &TimeRange) -> bool {
+    pieces.iter().any(|piece| source.pieces()[*piece].range().overlaps(range))
 }
 
 /// What orders the copies of a span: the first is kept, as [`vivace_model::Trace`] does.
@@ -138,16 +118,15 @@ type Copy = (u64, u64, usize, usize);
 
 async fn compare(
     source: &Arc<Source>,
-    pieces: &[usize],
-    traces: &[&[Place]],
-    fingerprint: u64,
+    shared: &SharedTraces,
     budget: &Arc<MemoryBudget>,
 ) -> Result<Shared, QueryError> {
     let fixed = vec![schema::TRACE_ID, schema::SPAN_ID, schema::KIND, schema::START, schema::DURATION];
     let projection = Projection { fixed, ..Projection::default() };
+    let pieces = &shared.pieces;
     let mut rows = vec![Vec::new(); pieces.len()];
     let mut reserved = budget.reserve(Holder::Cache, 0)?;
-    for traces in traces.chunks(TRACES_AT_ONCE) {
+    for traces in source.spread.places_of(shared).chunks(TRACES_AT_ONCE) {
         let mut memory = budget.reserve(Holder::Query, 0)?;
         let mut copies: HashMap<(TraceId, SpanId, SpanKind), Vec<Copy>> = HashMap::new();
         for (at, piece) in pieces.iter().enumerate() {
@@ -185,5 +164,5 @@ async fn compare(
     rows.iter_mut().for_each(|rows| rows.sort_unstable());
     let kept = rows.iter().map(Vec::len).sum::<usize>() as u64 * ROW_BYTES;
     reserved.resize(kept)?;
-    Ok(Shared { fingerprint, rows, _reserved: reserved })
+    Ok(Shared { fingerprint: shared.fingerprint, rows, _reserved: reserved })
 }

@@ -1,9 +1,10 @@
 //! Which traces have spans in several pieces, so that they must be assembled from all of them.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::hash::{Hash, Hasher};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use rustc_hash::{FxHashMap, FxHashSet};
+use rustc_hash::{FxHashMap, FxHashSet, FxHasher};
 use vivace_base::{BlockId, Holder, MemoryBudget, Reservation};
 use vivace_model::Tenants;
 use vivace_storage::index::{TraceHash, TraceIds};
@@ -24,6 +25,18 @@ pub(crate) struct Spread {
     _reserved: Option<Arc<Reservation>>,
     /// By piece, the places in it.
     by_piece: Arc<Vec<FxHashSet<usize>>>,
+    /// Once somebody asked.
+    shared: Arc<OnceLock<Vec<SharedTraces>>>,
+}
+
+/// The traces that are in exactly these pieces.
+#[derive(Debug)]
+pub(crate) struct SharedTraces {
+    /// Ascending.
+    pub(crate) pieces: Vec<usize>,
+    /// A number that other traces of the same pieces hardly have.
+    pub(crate) fingerprint: u64,
+    hashes: Vec<TraceHash>,
 }
 
 /// A trace's place: piece and entry in its table.
@@ -37,6 +50,17 @@ impl Spread {
     /// Every such trace's places. Different traces may share a hash.
     pub(crate) fn traces(&self) -> impl Iterator<Item = &[Place]> {
         self.places.values().map(Vec::as_slice)
+    }
+
+    /// The same by the pieces that each is in.
+    pub(crate) fn shared(&self) -> &[SharedTraces] {
+        self.shared.get_or_init(|| shared(&self.places))
+    }
+
+    /// The places of such traces.
+    pub(crate) fn places_of(&self, shared: &SharedTraces) -> Vec<&[Place]> {
+        let places = shared.hashes.iter().filter_map(|hash| self.places.get(hash));
+        places.map(Vec::as_slice).collect()
     }
 
     /// Whether the trace at this place has spans elsewhere.
@@ -146,6 +170,32 @@ async fn update(
     Ok(places)
 }
 
+fn shared(places: &FxHashMap<TraceHash, Vec<Place>>) -> Vec<SharedTraces> {
+    let mut by_pieces: FxHashMap<Vec<usize>, Vec<(usize, TraceHash)>> = FxHashMap::default();
+    for (hash, places) in places {
+        let mut pieces: Vec<usize> = places.iter().map(|place| place.piece).collect();
+        pieces.sort_unstable();
+        pieces.dedup();
+        let first = places.iter().filter(|place| place.piece == pieces[0]).map(|place| place.entry).min();
+        by_pieces.entry(pieces).or_default().push((first.unwrap_or_default(), *hash));
+    }
+    let of_trace = |hash: &TraceHash| {
+        let mut entries: Vec<usize> = places[hash].iter().map(|place| place.entry).collect();
+        entries.sort_unstable();
+        let mut hasher = FxHasher::default();
+        entries.hash(&mut hasher);
+        hasher.finish()
+    };
+    let shared = by_pieces.into_iter().map(|(pieces, mut traces)| {
+        // In the order of the first piece, so that what is read together stands together.
+        traces.sort_unstable();
+        let hashes: Vec<TraceHash> = traces.into_iter().map(|(_, hash)| hash).collect();
+        let fingerprint = hashes.iter().map(of_trace).fold(hashes.len() as u64, u64::wrapping_add);
+        SharedTraces { pieces, fingerprint, hashes }
+    });
+    shared.collect()
+}
+
 /// The hashes that both have; they come sorted.
 fn common(left: &TraceIds, right: &TraceIds) -> Vec<TraceHash> {
     let mut right = right.iter().map(|(hash, _)| hash).peekable();
@@ -173,7 +223,12 @@ fn resolve(places: &FxHashMap<TraceHash, Vec<(PieceKey, usize)>>, keys: &[PieceK
         });
         resolved.insert(*hash, at);
     }
-    Spread { places: Arc::new(resolved), by_piece: Arc::new(by_piece), _reserved: None }
+    Spread {
+        places: Arc::new(resolved),
+        by_piece: Arc::new(by_piece),
+        shared: Arc::default(),
+        _reserved: None,
+    }
 }
 
 #[cfg(test)]

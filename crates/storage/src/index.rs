@@ -6,6 +6,7 @@ mod buckets;
 mod build;
 mod calls;
 mod distinct;
+mod edges;
 mod format;
 mod read;
 mod summaries;
@@ -15,8 +16,11 @@ mod zones;
 
 pub use buckets::{bucket, bucket_of_slot, middle, power_of_slot, wide_bucket, wide_middle};
 pub use build::IndexBuilder;
-pub use calls::{Call, CallColumns, CallReader, CallSpan, Connection, Edge, Entry, Names, calls, sort_spans};
+pub use calls::{
+    Call, CallColumns, CallReader, CallSpan, Connection, CountedCall, Edge, Entry, Names, calls, sort_spans,
+};
 pub(crate) use distinct::distinct_texts;
+pub use edges::{EDGE_MINUTES, EdgeCell, EdgeChunk, Edges};
 pub use read::{BlockIndex, IndexedValues, Tags, ValueList};
 pub use summaries::{Dimensions, Summaries, SummaryChunk, SummaryCounts, SummaryGroup, SummaryTable};
 pub use tags::IndexScope;

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use object_store::memory::InMemory;
 use object_store::ObjectStore;
+use object_store::memory::InMemory;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use prost::Message;
 use tempfile::TempDir;
@@ -309,6 +309,15 @@ impl Store {
             Some(reason) => Err(format!("partial: {reason}")),
             None => Ok(response.series),
         }
+    }
+
+    /// How many spans the engine looks at for the series.
+    ///
+    /// # Errors
+    /// Says why there is no answer.
+    pub async fn inspected_spans(&self, request: &MetricsRequest) -> Result<u64, String> {
+        let response = self.engine.metrics(&TenantId::single().into(), request, &mut |_| {}).await;
+        Ok(response.map_err(|error| error.to_string())?.metrics.inspected_spans)
     }
 
     /// The service graph the engine makes.

@@ -7,7 +7,7 @@ use vivace_model::{Attribute, Span, SpanKind, StatusCode, Trace, TraceId, Value}
 use vivace_query::{ServiceGraph, ServiceGraphRequest};
 use vivace_testkit::{BASE_TIME, SeededRandomness, TraceGenerator, seeds};
 
-const SEEDS: u64 = 4;
+const SEEDS: u64 = 2;
 const SECOND: u64 = 1_000_000_000;
 const MINUTE: u64 = 60 * SECOND;
 const PEERS: [(&str, &str); 8] = [
@@ -34,10 +34,10 @@ async fn graphs_are_the_same_in_every_way() {
         for way in Way::ALL.into_iter().chain([Way::Scattered(seed)]) {
             stores.push(Store::open(way, &spans).await);
         }
-        for (start, end) in [(0, 10), (0, 1), (1, 2), (2, 5), (7, 9)] {
+        for (start, end) in [(0, 12), (0, 1), (1, 2), (2, 7), (1, 9), (3, 6)] {
             let request = ServiceGraphRequest::new(minute(start), minute(end));
             let (nodes, edges) = by_rule(&spans, &request);
-            assert!(!edges.is_empty() || start == 7, "seed {seed}: nobody calls from {start} to {end}");
+            assert!(!edges.is_empty() || end - start == 1, "seed {seed}: nobody calls from {start} to {end}");
             let first = stores[0].service_graph(&request).await.expect("there is an answer");
             check(&first, &nodes, &edges, &format!("seed {seed}, minutes {start} to {end}"));
             for store in &stores[1..] {
@@ -52,13 +52,13 @@ fn minute(number: u64) -> u64 {
     BASE_TIME - BASE_TIME % MINUTE + number * MINUTE
 }
 
-/// Random traces over four minutes, with peers and databases, some ids shared as Zipkin does.
+/// Random traces over eight minutes, with peers and databases, some ids shared as Zipkin does.
 fn spans(seed: u64) -> Vec<Span> {
     let random = SeededRandomness::new(seed);
-    let mut spans = TraceGenerator::new(seed).starting_at(minute(0)).traces(40, 12);
+    let mut spans = TraceGenerator::new(seed).starting_at(minute(0)).traces(60, 12);
     let mut delays: BTreeMap<TraceId, u64> = BTreeMap::new();
     for span in &mut spans {
-        let delay = *delays.entry(span.trace_id).or_insert_with(|| random.below(4 * MINUTE));
+        let delay = *delays.entry(span.trace_id).or_insert_with(|| random.below(8 * MINUTE));
         (span.start, span.end) = (span.start + delay, span.end + delay);
         for (key, value) in PEERS {
             if random.chance(15) && !span.attributes.iter().any(|attribute| attribute.key == key) {

@@ -10,8 +10,8 @@ use vivace_query::{MetricsRequest, MetricsWindow};
 use vivace_testkit::{BASE_TIME, SeededRandomness, TraceGenerator, seeds};
 use vivace_traceql::parse_validated;
 
-const SEEDS: u64 = 3;
-const QUERIES_PER_SEED: usize = 60;
+const SEEDS: u64 = 2;
+const QUERIES_PER_SEED: usize = 50;
 const SECOND: u64 = 1_000_000_000;
 const MINUTE: u64 = 60 * SECOND;
 
@@ -60,7 +60,7 @@ async fn summaries_say_what_spans_say() {
             stores.push(Store::open(way, &spans).await);
         }
         let mut measured = 0;
-        for _ in 0..QUERIES_PER_SEED {
+        for number in 0..QUERIES_PER_SEED {
             let text =
                 format!("{} | {} {}", random.pick(&FILTERS), random.pick(&FUNCTIONS), random.pick(&GROUPS));
             let query = parse_validated(&text).unwrap_or_else(|error| panic!("{text}: {error}"));
@@ -70,7 +70,9 @@ async fn summaries_say_what_spans_say() {
             let what = format!("seed {seed}: {text} {:?}", request.window);
             let with = MetricsRequest { exemplars: 10, ..request.clone() };
             let first = stores[0].metrics_with_exemplars(&with).await.expect("there is an answer");
-            for store in &stores {
+            // The first and two of the others in turn, to have time for more queries.
+            let others = stores.len() - 1;
+            for store in [0, 1 + number % others, 1 + (number + 4) % others].map(|at| &stores[at]) {
                 let found = store.metrics(&request).await.expect("there is an answer");
                 assert_eq!(differs_in_series(&by_rule, &found), None, "{what}\n{:?}", store.way());
                 let with = store.metrics_with_exemplars(&with).await.expect("there is an answer");
@@ -78,6 +80,36 @@ async fn summaries_say_what_spans_say() {
             }
         }
         assert!(measured * 2 > QUERIES_PER_SEED, "seed {seed}: only {measured} queries found something");
+    }
+}
+
+/// What summaries know is not read again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn summaries_are_asked_before_spans() {
+    let spans = spans(7, false);
+    let count = spans.len() as u64;
+    let block = Store::open(Way::Block, &spans).await;
+    let lost = Store::open(Way::IndexLost, &spans).await;
+    let base = BASE_TIME - BASE_TIME % MINUTE;
+    let range = |seconds| MetricsWindow::aligned(base, base + 10 * MINUTE, seconds * SECOND);
+    let instant = MetricsWindow::Instant { start: base + 90 * SECOND, end: base + 10 * MINUTE + SECOND };
+    let asked = [
+        ("{ } | rate() by(resource.service.name)", range(60), 0..=0),
+        ("{ kind = server } | rate() by(.service.name, status)", range(15), 0..=0),
+        ("{ .service.name = \"reviews\" } | count_over_time() by(name)", range(60), 0..=0),
+        ("{ } | quantile_over_time(duration, .5, .99) by(kind)", range(120), 0..=0),
+        ("{ status = error } | histogram_over_time(duration)", range(60), 0..=0),
+        ("{ } | count_over_time()", instant, 1..=count / 2),
+        ("{ } | count_over_time() by(name)", range(15), 1..=count),
+        ("{ } | max_over_time(duration)", range(60), 1..=count),
+    ];
+    for (text, window, expected) in asked {
+        let query = parse_validated(text).expect("it is valid");
+        let request = MetricsRequest { query, window, exemplars: 0, max_series: 0 };
+        let spans = block.inspected_spans(&request).await.expect("there is an answer");
+        assert!(expected.contains(&spans), "{text}: {spans} of {count} spans");
+        let spans = lost.inspected_spans(&request).await.expect("there is an answer");
+        assert!(spans > 0, "{text}: an index is lost, and a part is in the head");
     }
 }
 

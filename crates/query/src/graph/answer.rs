@@ -70,17 +70,19 @@ pub struct Latency {
 struct Seen {
     /// Some edge shows it with spans of its own.
     is_real: bool,
-    calls: u64,
-    errors: u64,
-    latencies: Latencies,
+    told: EdgeCounts,
 }
 
 impl Tally {
     pub(super) fn into_graph(self) -> ServiceGraph {
         let mut named: FxHashMap<(u32, u32, &'static str), EdgeCounts> = FxHashMap::default();
         for ((client, server, connection), counts) in &self.counts().edges {
-            named.entry((*client, *server, connection.name())).or_default().merge(counts);
+            if let Some(connection) = connection {
+                named.entry((*client, *server, connection.name())).or_default().merge(counts);
+            }
         }
+        // What was taken away is not there.
+        named.retain(|_, counts| counts.calls > 0);
         let mut edges: Vec<ServiceEdge> =
             named.into_iter().map(|(key, counts)| self.edge(key, &counts)).collect();
         edges.sort_by(|a, b| {
@@ -110,8 +112,8 @@ impl Tally {
             client: self.names().text(client).to_owned(),
             server: self.names().text(server).to_owned(),
             connection_type,
-            calls: counts.calls,
-            errors: counts.errors,
+            calls: unsigned(counts.calls),
+            errors: unsigned(counts.errors),
             client_latency: latency(&counts.client),
             server_latency: latency(&counts.server),
         }
@@ -121,35 +123,41 @@ impl Tally {
     fn nodes(&self) -> Vec<ServiceNode> {
         let mut seen: BTreeMap<u32, Seen> = BTreeMap::new();
         for ((client, server, connection), counts) in &self.counts().edges {
-            let tells = matches!(connection, Connection::Database | Connection::VirtualServer);
-            seen.entry(*client).or_default().is_real |= *connection != Connection::VirtualClient;
+            if counts.calls <= 0 {
+                continue;
+            }
+            let tells = matches!(connection, Some(Connection::Database | Connection::VirtualServer));
+            if connection.is_some() {
+                let client = seen.entry(*client).or_default();
+                client.is_real |= *connection != Some(Connection::VirtualClient);
+            }
             let server = seen.entry(*server).or_default();
             server.is_real |= !tells;
             if tells {
-                server.calls += counts.calls;
-                server.errors += counts.errors;
-                server.latencies.merge(&counts.client);
+                server.told.merge(counts);
             }
         }
-        self.counts().entries.keys().for_each(|service| {
-            seen.entry(*service).or_default().is_real = true;
-        });
         let node = |(service, seen): (u32, Seen)| {
-            let entries = self.counts().entries.get(&service);
-            let (requests, errors, latencies) = match entries {
-                Some(entries) => (entries.calls, entries.errors, &entries.latencies),
-                None => (seen.calls, seen.errors, &seen.latencies),
+            let entries = self.counts().edges.get(&(service, service, None)).filter(|known| known.calls > 0);
+            let (counts, latencies) = match entries {
+                Some(entries) => (entries, &entries.server),
+                None => (&seen.told, &seen.told.client),
             };
             ServiceNode {
                 service: self.names().text(service).to_owned(),
-                requests,
-                errors,
+                requests: unsigned(counts.calls),
+                errors: unsigned(counts.errors),
                 latency: latency(latencies),
                 is_virtual: !seen.is_real,
             }
         };
         seen.into_iter().map(node).collect()
     }
+}
+
+/// Counts are not negative once all has been added.
+fn unsigned(count: i64) -> u64 {
+    u64::try_from(count).unwrap_or_default()
 }
 
 fn latency(latencies: &Latencies) -> Option<Latency> {

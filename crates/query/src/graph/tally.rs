@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 use vivace_base::{Holder, MemoryBudget, MemoryRefused, Reservation};
-use vivace_model::TimeRange;
-use vivace_storage::index::{Call, Connection, Names, wide_bucket, wide_middle};
+use vivace_storage::index::{Connection, CountedCall, EdgeCell, Names, wide_middle};
+
+use super::Minutes;
 
 /// How many edges are told apart.
 const MAX_EDGES: usize = 65_536;
@@ -23,19 +24,21 @@ pub(super) struct Tally {
     reserved: Reservation,
 }
 
-/// Calls by who called whom, and entries by service.
+/// Client, server and how they are connected; [`None`] and twice the service for entries.
+pub(super) type EdgeKey = (u32, u32, Option<Connection>);
+
+/// Calls by who called whom, and entries by service. What is taken away may come before what it is taken from.
 #[derive(Debug, Default)]
 pub(super) struct Counts {
-    pub(super) edges: FxHashMap<(u32, u32, Connection), EdgeCounts>,
-    pub(super) entries: FxHashMap<u32, EntryCounts>,
+    pub(super) edges: FxHashMap<EdgeKey, EdgeCounts>,
     overflown: bool,
     buckets: usize,
 }
 
 #[derive(Debug, Default)]
 pub(super) struct EdgeCounts {
-    pub(super) calls: u64,
-    pub(super) errors: u64,
+    pub(super) calls: i64,
+    pub(super) errors: i64,
     pub(super) client: Latencies,
     pub(super) server: Latencies,
 }
@@ -49,20 +52,13 @@ impl EdgeCounts {
     }
 }
 
-#[derive(Debug, Default)]
-pub(super) struct EntryCounts {
-    pub(super) calls: u64,
-    pub(super) errors: u64,
-    pub(super) latencies: Latencies,
-}
-
 /// Durations by wide bucket, ascending.
 #[derive(Debug, Default)]
-pub(super) struct Latencies(Vec<(u16, u64)>);
+pub(super) struct Latencies(Vec<(u16, i64)>);
 
 impl Latencies {
     /// By how many buckets it grew.
-    pub(super) fn add(&mut self, bucket: u16, count: u64) -> usize {
+    pub(super) fn add(&mut self, bucket: u16, count: i64) -> usize {
         match self.0.binary_search_by_key(&bucket, |(bucket, _)| *bucket) {
             Ok(at) => self.0[at].1 += count,
             Err(at) => {
@@ -79,8 +75,8 @@ impl Latencies {
 
     /// In seconds; [`None`] when there are none.
     pub(super) fn quantile(&self, quantile: f64) -> Option<f64> {
-        let total: u64 = self.0.iter().map(|(_, count)| count).sum();
-        let rank = ((quantile * total as f64).ceil() as u64).max(1);
+        let total: i64 = self.0.iter().map(|(_, count)| count).sum();
+        let rank = ((quantile * total as f64).ceil() as i64).max(1);
         let mut seen = 0;
         let found = self.0.iter().find(|(_, count)| {
             seen += count;
@@ -116,7 +112,7 @@ impl Tally {
     /// Reserves for what has come.
     pub(super) fn account(&mut self) -> Result<(), MemoryRefused> {
         let counts = &self.counts;
-        let edges = (counts.edges.len() + counts.entries.len()) as u64 * EDGE_BYTES;
+        let edges = counts.edges.len() as u64 * EDGE_BYTES;
         let names = self.names.texts().len() as u64 * NAME_BYTES;
         let needed = edges + names + counts.buckets as u64 * BUCKET_BYTES;
         if needed > self.reserved.bytes() { self.reserved.resize(needed) } else { Ok(()) }
@@ -128,43 +124,60 @@ impl Tally {
         let number = |theirs: u32| numbers.get(theirs as usize).copied().flatten();
         for ((client, server, connection), theirs) in other.counts.edges {
             let (Some(client), Some(server)) = (number(client), number(server)) else { continue };
-            self.counts.merge_edge((client, server, connection), theirs);
-        }
-        for (service, theirs) in other.counts.entries {
-            let Some(service) = number(service) else { continue };
-            let ours = self.counts.entries.entry(service).or_default();
-            ours.calls += theirs.calls;
-            ours.errors += theirs.errors;
-            self.counts.buckets += ours.latencies.merge(&theirs.latencies);
+            self.counts.edge((client, server, connection), |ours| ours.merge(&theirs));
         }
         self.counts.overflown |= other.counts.overflown;
+        self.account()
+    }
+
+    /// Adds differences, whose names have other numbers.
+    pub(super) fn correct(
+        &mut self,
+        names: &Names,
+        differences: &[(CountedCall, i64)],
+        minutes: &Minutes,
+    ) -> Result<(), MemoryRefused> {
+        let numbers: Vec<Option<u32>> = names.texts().iter().map(|text| self.names.number(text)).collect();
+        let number = |theirs: u32| numbers.get(theirs as usize).copied().flatten();
+        for (call, count) in differences {
+            let (Some(client), Some(server)) = (number(call.client), number(call.server)) else { continue };
+            self.counts.add(&CountedCall { client, server, ..*call }, *count, minutes);
+        }
         self.account()
     }
 }
 
 impl Counts {
-    /// Adds what began in the range.
-    pub(super) fn add(&mut self, call: Call, range: &TimeRange) {
-        match call {
-            Call::Edge(edge) if (range.start..=range.end).contains(&edge.at) => {
-                let latencies = |nanos: Option<u64>| {
-                    Latencies(nanos.map(|nanos| (wide_bucket(nanos), 1)).into_iter().collect())
-                };
-                let (client, server) = (latencies(edge.client_nanos), latencies(edge.server_nanos));
-                let one = EdgeCounts { calls: 1, errors: u64::from(edge.failed), client, server };
-                self.merge_edge((edge.client, edge.server, edge.connection), one);
-            }
-            Call::Entry(entry) if (range.start..=range.end).contains(&entry.at) => {
-                let counts = self.entries.entry(entry.service).or_default();
-                counts.calls += 1;
-                counts.errors += u64::from(entry.failed);
-                self.buckets += counts.latencies.add(wide_bucket(entry.nanos), 1);
-            }
-            Call::Edge(_) | Call::Entry(_) => {}
+    /// Adds a call so many times, if it began then.
+    pub(super) fn add(&mut self, call: &CountedCall, count: i64, minutes: &Minutes) {
+        if !minutes.contains(&call.minute.into()) {
+            return;
         }
+        self.edge((call.client, call.server, call.connection), |ours| {
+            ours.calls += count;
+            ours.errors += if call.failed { count } else { 0 };
+            let client = call.client_latency.map_or(0, |bucket| ours.client.add(bucket, count));
+            client + call.server_latency.map_or(0, |bucket| ours.server.add(bucket, count))
+        });
     }
 
-    fn merge_edge(&mut self, key: (u32, u32, Connection), theirs: EdgeCounts) {
+    /// Adds what an index says, whose names have other numbers.
+    pub(super) fn add_cell(&mut self, cell: &EdgeCell<'_>, numbers: &[Option<u32>]) {
+        let number = |theirs: u32| numbers.get(theirs as usize).copied().flatten();
+        let (Some(client), Some(server)) = (number(cell.client), number(cell.server)) else { return };
+        let signed = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
+        self.edge((client, server, cell.connection), |ours| {
+            ours.calls += signed(cell.calls);
+            ours.errors += signed(cell.errors);
+            let add = |ours: &mut Latencies, theirs: &[(u16, u64)]| -> usize {
+                theirs.iter().map(|(bucket, count)| ours.add(*bucket, signed(*count))).sum()
+            };
+            add(&mut ours.client, cell.client_latencies) + add(&mut ours.server, cell.server_latencies)
+        });
+    }
+
+    /// Changes an edge; `change` says by how many buckets it grew.
+    fn edge(&mut self, key: EdgeKey, change: impl FnOnce(&mut EdgeCounts) -> usize) {
         let room = self.edges.len() < MAX_EDGES;
         let ours = match self.edges.entry(key) {
             Entry::Occupied(known) => known.into_mut(),
@@ -174,6 +187,6 @@ impl Counts {
                 return;
             }
         };
-        self.buckets += ours.merge(&theirs);
+        self.buckets += change(ours);
     }
 }

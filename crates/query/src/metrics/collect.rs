@@ -54,7 +54,10 @@ pub(super) async fn collect(
 ) -> Result<Collected, QueryError> {
     let (MetricsWindow::Range { start, end, .. } | MetricsWindow::Instant { start, end }) = plan.window;
     let repeats = match in_pieces(context, plan).await? {
-        true => Some(Arc::new(repeats.find(&context.source, context.budget).await?)),
+        true => {
+            let range = TimeRange { start, end };
+            Some(Arc::new(repeats.find(&context.source, &range, context.budget).await?))
+        }
         false => None,
     };
     let job = Job::new(context, plan, start..=end, repeats);
@@ -68,7 +71,9 @@ pub(super) async fn collect(
     };
     let summarised = Summarised::find(&job).await?;
     for piece in summarised.pieces() {
-        crew.start(summarised.clone().add(job.clone(), piece)).await?;
+        for portion in summarised.portions(piece) {
+            crew.start(summarised.clone().add(job.clone(), (piece, portion))).await?;
+        }
         if !repeats.of(piece).is_empty() {
             let job = Job { within: summarised.interior(), ..job.clone() };
             crew.start(take_away(job, piece)).await?;

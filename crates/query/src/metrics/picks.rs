@@ -3,6 +3,7 @@
 
 use std::ops::Range;
 
+use rustc_hash::FxHashMap;
 use vivace_storage::index::{TraceHash, TraceIds, TraceRuns};
 
 use super::collect::{Collected, Job};
@@ -21,14 +22,12 @@ pub(super) async fn pick(job: Job, piece: usize) -> Result<(Collected, u64), Que
     let Some(runs) = job.looker.source.undamaged(at.runs(&job.looker.budget).await)? else {
         return Ok((collected, 0));
     };
-    let Some((runs, entries)) = job.looker.alive(piece, 0..runs.len()).await? else {
-        return Ok((collected, 0));
+    let all = selects_all(&job.plan);
+    let entries = match all {
+        true => Some((0..runs.len()).collect()),
+        false => job.looker.alive(piece, 0..runs.len()).await?.map(|(_, entries)| entries),
     };
-    let traces = Traces::new(runs, entries);
-    let hashes = match selects_all(&job.plan) {
-        true => job.looker.ids(piece).await?.map(|ids| by_entry(ids, runs.len())),
-        false => None,
-    };
+    let traces = Traces::new(runs, entries.unwrap_or_default());
     let slices = parts(job.plan.exemplars) * SLICES;
     let mut open: Vec<usize> = (0..parts(job.plan.exemplars)).collect();
     let mut spans = 0;
@@ -36,20 +35,19 @@ pub(super) async fn pick(job: Job, piece: usize) -> Result<(Collected, u64), Que
     let (mut first, mut count) = (0, 1);
     while first < SLICES && !open.is_empty() {
         let end = SLICES.min(first + count);
-        let mut entries = Vec::new();
-        for part in &open {
-            let times = job.plan.window.times_of(part * SLICES + first..part * SLICES + end, slices);
-            if times.start > range.end || times.end <= range.start {
-                continue;
-            }
-            let found = traces.between(&times);
-            match &hashes {
-                Some(hashes) if count == 1 => {
-                    entries.extend(least(&job, piece, runs, hashes, &found, &times));
-                }
-                _ => entries.extend(found),
-            }
+        let times = open
+            .iter()
+            .map(|part| job.plan.window.times_of(part * SLICES + first..part * SLICES + end, slices));
+        let times = times.filter(|times| times.start <= range.end && range.start < times.end);
+        let mut found: Vec<(Range<u64>, Vec<usize>)> =
+            times.map(|times| (times.clone(), traces.between(&times))).collect();
+        if all
+            && count == 1
+            && let Some(ids) = job.looker.ids(piece).await?
+        {
+            keep_least(&job, piece, runs, ids, &mut found);
         }
+        let mut entries: Vec<usize> = found.into_iter().flat_map(|(_, entries)| entries).collect();
         entries.sort_unstable();
         entries.dedup();
         let rows = joined(entries.iter().map(|entry| runs.rows(*entry)));
@@ -87,43 +85,38 @@ impl<'a> Traces<'a> {
     }
 }
 
-fn by_entry(ids: &TraceIds, count: usize) -> Vec<Option<TraceHash>> {
-    let mut hashes = vec![None; count];
-    for (hash, entry) in ids.iter() {
-        if let Some(slot) = hashes.get_mut(entry) {
-            *slot = Some(hash);
-        }
-    }
-    hashes
-}
-
-/// Where every span is selected, those traces of a slice that may be chosen: the ones of least hash of which a span
+/// Where every span is selected, only those traces of each slice may be chosen that have the least hashes of which a span
 /// certainly starts in the slice, and others of hashes as small.
-fn least(
+fn keep_least(
     job: &Job,
     piece: usize,
     runs: &TraceRuns,
-    hashes: &[Option<TraceHash>],
-    entries: &[usize],
-    times: &Range<u64>,
-) -> Vec<usize> {
+    ids: &TraceIds,
+    found: &mut [(Range<u64>, Vec<usize>)],
+) {
+    let mut asked = vec![false; runs.len()];
+    found.iter().flat_map(|(_, entries)| entries).for_each(|entry| asked[*entry] = true);
+    let hashes: FxHashMap<usize, TraceHash> = ids
+        .iter()
+        .filter(|(_, entry)| asked.get(*entry) == Some(&true))
+        .map(|(hash, entry)| (entry, hash))
+        .collect();
     let repeated = job.repeated(piece);
-    let certain = |entry: &&usize| {
-        let rows = runs.rows(**entry);
-        let repeats = repeated.partition_point(|row| *row < rows.start);
-        let is_whole = repeated.get(repeats).is_none_or(|row| *row >= rows.end);
-        is_whole && times.contains(&runs.range(**entry).start)
+    let is_whole = |entry: usize| {
+        let rows = runs.rows(entry);
+        let before = repeated.partition_point(|row| *row < rows.start);
+        repeated.get(before).is_none_or(|row| *row >= rows.end)
     };
-    let mut known: Vec<TraceHash> =
-        entries.iter().filter(certain).filter_map(|entry| hashes[*entry]).collect();
-    known.sort_unstable();
-    // Traces may share a hash.
-    let bound = known.get(PER_PART - 1).copied();
-    let small = |entry: &usize| match (hashes[*entry], bound) {
-        (Some(hash), Some(bound)) => hash <= bound,
-        _ => true,
-    };
-    entries.iter().copied().filter(small).collect()
+    for (times, entries) in found {
+        let certain = |entry: &&usize| is_whole(**entry) && times.contains(&runs.range(**entry).start);
+        let mut known: Vec<TraceHash> =
+            entries.iter().filter(certain).filter_map(|entry| hashes.get(entry).copied()).collect();
+        known.sort_unstable();
+        // Traces may share a hash.
+        if let Some(bound) = known.get(PER_PART - 1) {
+            entries.retain(|entry| hashes.get(entry).is_none_or(|hash| hash <= bound));
+        }
+    }
 }
 
 impl MetricsWindow {

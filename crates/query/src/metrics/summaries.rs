@@ -1,7 +1,7 @@
 //! Answers from the summaries that blocks keep: the same, to the last bit, as from their spans.
 
 use std::collections::HashMap;
-use std::ops::RangeInclusive;
+use std::ops::{Range, RangeInclusive};
 use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
@@ -27,12 +27,14 @@ use crate::{MetricsWindow, QueryError};
 const SECOND: u64 = 1_000_000_000;
 /// Of a window that does not begin and end with cells, what lies between multiples of this is answered from summaries.
 const COARSE: u32 = 60;
+/// How many chunks a task adds.
+const CHUNKS_AT_ONCE: usize = 4;
 const SERVICE: &str = "service.name";
 
 /// Which pieces are answered from summaries, and for which times.
 #[derive(Clone)]
 pub(super) struct Summarised {
-    interior: Option<RangeInclusive<u64>>,
+    interior: RangeInclusive<u64>,
     window: RangeInclusive<u64>,
     chosen: Arc<FxHashMap<usize, Chosen>>,
 }
@@ -48,7 +50,7 @@ impl Summarised {
     pub(super) async fn find(job: &Job) -> Result<Self, QueryError> {
         let (MetricsWindow::Range { start, end, .. } | MetricsWindow::Instant { start, end }) =
             job.plan.window;
-        let mut found = Self { interior: None, window: start..=end, chosen: Arc::default() };
+        let mut found = Self { interior: start..=end, window: start..=end, chosen: Arc::default() };
         let Some(ask) = Ask::of(&job.plan) else { return Ok(found) };
         let mut chosen = FxHashMap::default();
         for (piece, at) in job.looker.source.pieces().iter().enumerate() {
@@ -61,7 +63,7 @@ impl Summarised {
                 chosen.insert(piece, of_piece);
             }
         }
-        (found.interior, found.chosen) = (Some(ask.interior), Arc::new(chosen));
+        (found.interior, found.chosen) = (ask.interior, Arc::new(chosen));
         Ok(found)
     }
 
@@ -69,27 +71,41 @@ impl Summarised {
         self.chosen.contains_key(&piece)
     }
 
+    /// The pieces, ascending.
     pub(super) fn pieces(&self) -> Vec<usize> {
-        self.chosen.keys().copied().collect()
+        let mut pieces: Vec<usize> = self.chosen.keys().copied().collect();
+        pieces.sort_unstable();
+        pieces
+    }
+
+    /// The chunks of a piece in portions, so that what a task holds is not much.
+    pub(super) fn portions(&self, piece: usize) -> Vec<Range<usize>> {
+        let chunks = self.chosen.get(&piece).map_or(0, |chosen| chosen.chunks.len());
+        let portion = |first: usize| first..chunks.min(first + CHUNKS_AT_ONCE);
+        (0..chunks).step_by(CHUNKS_AT_ONCE).map(portion).collect()
     }
 
     /// The times that summaries answer for.
     pub(super) fn interior(&self) -> RangeInclusive<u64> {
-        self.interior.clone().unwrap_or(1..=0)
+        self.interior.clone()
     }
 
     /// The times of the window before and behind.
     pub(super) fn edges(&self) -> Vec<RangeInclusive<u64>> {
-        let Some(interior) = self.interior.as_ref().filter(|_| !self.chosen.is_empty()) else {
+        if self.chosen.is_empty() {
             return Vec::new();
-        };
-        let before = interior.start().checked_sub(1).map(|last| *self.window.start()..=last);
-        let behind = interior.end().checked_add(1).map(|first| first..=*self.window.end());
+        }
+        let before = self.interior.start().checked_sub(1).map(|last| *self.window.start()..=last);
+        let behind = self.interior.end().checked_add(1).map(|first| first..=*self.window.end());
         before.into_iter().chain(behind).filter(|edge| !edge.is_empty()).collect()
     }
 
-    /// What the summaries of a piece say.
-    pub(super) async fn add(self, job: Job, piece: usize) -> Result<(Collected, u64), QueryError> {
+    /// What some chunks of a piece say.
+    pub(super) async fn add(
+        self,
+        job: Job,
+        (piece, portion): (usize, Range<usize>),
+    ) -> Result<(Collected, u64), QueryError> {
         let mut collected = Collected::new(&job)?;
         let at = job.looker.source.pieces().get(piece).and_then(|piece| piece.block());
         let (Some(reader), Some(chosen), Collected::Series(table)) =
@@ -101,7 +117,7 @@ impl Summarised {
         let Some(of_table) = summaries.tables().get(chosen.table) else { return Ok((collected, 0)) };
         let cells = cells(&self.interior(), of_table.seconds);
         let mut adding = Adding { plan: &job.plan, summaries, seconds: of_table.seconds, cells, table };
-        for chunk in &chosen.chunks {
+        for chunk in chosen.chunks.get(portion).unwrap_or_default() {
             adding.chunk(chunk)?;
         }
         Ok((collected, 0))
@@ -286,7 +302,7 @@ struct Gathered {
     spans: FxHashMap<(u32, u32), u64>,
     slots: Vec<(u16, u64)>,
     /// Group, step, and where its slots are.
-    runs: Vec<(u32, u32, std::ops::Range<usize>)>,
+    runs: Vec<(u32, u32, Range<usize>)>,
 }
 
 impl Adding<'_> {

@@ -16,7 +16,7 @@ const RESERVED_AT_ONCE: u64 = 64 << 10;
 /// What a group takes beside its values, and a cell beside its buckets.
 const GROUP_BYTES: u64 = 160;
 const CELL_BYTES: u64 = 192;
-const BUCKET_BYTES: u64 = 48;
+const BUCKET_BYTES: u64 = 32;
 
 /// One span, measured.
 pub(super) struct Observation<'a> {

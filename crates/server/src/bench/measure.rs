@@ -191,6 +191,7 @@ fn count_rows(rows: Rows, body: &[u8]) -> Option<u64> {
         Rows::Traces => length(&answer["traces"]),
         Rows::Series => length(&answer["series"]),
         Rows::Values => length(&answer["tagValues"]),
+        Rows::Services => length(&answer["nodes"]),
         Rows::Names => nested(&answer["scopes"], "tags"),
         Rows::Spans => {
             let v2 = &answer["trace"]["resourceSpans"];

@@ -11,6 +11,7 @@ pub(super) enum Rows {
     Spans,
     Names,
     Values,
+    Services,
 }
 
 /// One HTTP request.
@@ -162,6 +163,15 @@ fn metrics(range: Range) -> Vec<Query> {
             "histogram of durations",
             "{ resource.service.name = \"cart.shop\" } | histogram_over_time(duration)",
         ),
+        shape(
+            "one service: rate of what it serves",
+            "{ resource.service.name = \"cart.shop\" && kind = server } | rate() by (status)",
+        ),
+        shape(
+            "one service: p50, p95, p99 of what it serves",
+            "{ resource.service.name = \"cart.shop\" && kind = server } | quantile_over_time(duration, .5, .95, .99)",
+        ),
+        plain("service graph", service_graph(range)),
         shape("topk of rates", "{ kind = server } | rate() by (resource.service.name, name) | topk(5)"),
         shape("share of errors", "({ status = error } | rate()) / ({ } | rate())"),
         shape(
@@ -266,6 +276,10 @@ fn metric(query: &str, range: Range) -> Request {
     let step = if range.end - range.start < 60 * STEP { STEP / 6 } else { STEP };
     params.extend([("q", query.to_owned()), ("step", step.to_string())]);
     Request { path: owned(&["api", "metrics", "query_range"]), params, rows: Rows::Series }
+}
+
+fn service_graph(range: Range) -> Request {
+    Request { path: owned(&["api", "service-graph"]), params: range.params(), rows: Rows::Services }
 }
 
 fn trace(version: &str, id: &str) -> Request {

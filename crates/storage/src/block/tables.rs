@@ -1,5 +1,6 @@
 //! What is known of an open block beside its footer, read from its index when it is first asked for.
 
+use std::hash::Hash;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -14,7 +15,8 @@ use vivace_model::schema;
 use super::{BlockError, BlockReader, Projection};
 use crate::IndexError;
 use crate::index::{
-    BlockIndex, Summaries, SummaryChunk, TraceIds, TraceRuns, TracesBuilder, ZoneColumn, ZoneColumns,
+    BlockIndex, EdgeChunk, Edges, Summaries, SummaryChunk, TraceIds, TraceRuns, TracesBuilder, ZoneColumn,
+    ZoneColumns,
 };
 
 /// See the module. Everything here is reserved.
@@ -27,10 +29,15 @@ pub(super) struct Tables {
     zones: OnceCell<Option<Kept<ZoneColumns>>>,
     zone_columns: Mutex<FxHashMap<String, Option<Arc<Kept<ZoneColumn>>>>>,
     summaries: OnceCell<Option<Kept<Summaries>>>,
-    /// By table and chunk; [`None`] when it cannot be read.
-    summary_chunks: Mutex<FxHashMap<(usize, usize), Option<Arc<Kept<SummaryChunk>>>>>,
+    /// By table and chunk.
+    summary_chunks: Chunks<(usize, usize), SummaryChunk>,
+    edges: OnceCell<Option<Kept<Edges>>>,
+    edge_chunks: Chunks<usize, EdgeChunk>,
     bytes: AtomicU64,
 }
+
+/// Chunks by their place; [`None`] for one that cannot be read.
+type Chunks<K, T> = Mutex<FxHashMap<K, Option<Arc<Kept<T>>>>>;
 
 /// Something and the memory it takes.
 #[derive(Debug)]
@@ -200,27 +207,71 @@ impl BlockReader {
         at: (usize, usize),
         budget: &Arc<MemoryBudget>,
     ) -> Result<Option<Arc<Kept<SummaryChunk>>>, MemoryRefused> {
-        let known = |chunks: &FxHashMap<_, _>| chunks.get(&at).cloned();
-        if let Some(known) = known(&self.tables.summary_chunks.lock().unwrap_or_else(PoisonError::into_inner))
-        {
+        if let Some(known) = known(&self.tables.summary_chunks, &at) {
             return Ok(known);
         }
         let (Some(index), Some(summaries)) = (self.index(budget).await?, self.summaries(budget).await?)
         else {
             return Ok(None);
         };
-        let keep = |chunk: SummaryChunk| {
-            let bytes = chunk.memory();
+        let read = index.summary_chunk(summaries, at, budget).await;
+        self.remember(&self.tables.summary_chunks, at, read, SummaryChunk::memory, budget)
+    }
+
+    /// Which edges the block has; [`None`] when its index does not say.
+    ///
+    /// # Errors
+    /// [`MemoryRefused`] when there is no memory to keep it.
+    pub async fn edges(&self, budget: &Arc<MemoryBudget>) -> Result<Option<&Kept<Edges>>, MemoryRefused> {
+        let read = || async {
+            let Some(index) = self.index(budget).await? else { return Ok(None) };
+            let keep = |edges: Edges| {
+                let bytes = edges.memory();
+                self.tables.keep(edges, bytes, budget)
+            };
+            found(index.edges(budget).await)?.map(keep).transpose()
+        };
+        Ok(self.tables.edges.get_or_try_init(read).await?.as_ref())
+    }
+
+    /// A chunk of edges; [`None`] when it cannot be read, so that spans must be.
+    ///
+    /// # Errors
+    /// [`MemoryRefused`] when there is no memory to keep it.
+    pub async fn edge_chunk(
+        &self,
+        chunk: usize,
+        budget: &Arc<MemoryBudget>,
+    ) -> Result<Option<Arc<Kept<EdgeChunk>>>, MemoryRefused> {
+        if let Some(known) = known(&self.tables.edge_chunks, &chunk) {
+            return Ok(known);
+        }
+        let (Some(index), Some(edges)) = (self.index(budget).await?, self.edges(budget).await?) else {
+            return Ok(None);
+        };
+        let read = index.edge_chunk(edges, chunk, budget).await;
+        self.remember(&self.tables.edge_chunks, chunk, read, EdgeChunk::memory, budget)
+    }
+
+    /// Keeps a chunk, or that it cannot be read if another try would find the same.
+    fn remember<K: Hash + Eq, T>(
+        &self,
+        chunks: &Chunks<K, T>,
+        at: K,
+        read: Result<Option<T>, IndexError>,
+        memory: fn(&T) -> u64,
+        budget: &Arc<MemoryBudget>,
+    ) -> Result<Option<Arc<Kept<T>>>, MemoryRefused> {
+        let passes = read.as_ref().is_err_and(|error| !error.is_lasting());
+        let keep = |chunk: T| {
+            let bytes = memory(&chunk);
             self.tables.keep(chunk, bytes, budget).map(Arc::new)
         };
-        let chunk = match index.summary_chunk(summaries, at, budget).await {
-            Err(error @ IndexError::Store { .. }) if !error.is_lasting() => {
-                tracing::warn!(%error, "a block is read without its summaries");
-                return Ok(None);
-            }
-            read => found(read)?.map(keep).transpose()?,
-        };
-        let mut chunks = self.tables.summary_chunks.lock().unwrap_or_else(PoisonError::into_inner);
+        let chunk = found(read)?.map(keep).transpose()?;
+        if passes {
+            return Ok(chunk);
+        }
+        let mut chunks = chunks.lock().unwrap_or_else(PoisonError::into_inner);
         Ok(chunks.entry(at).or_insert(chunk).clone())
     }
 
@@ -259,6 +310,10 @@ impl BlockReader {
         }
         Ok(traces)
     }
+}
+
+fn known<K: Hash + Eq, T>(chunks: &Chunks<K, T>, at: &K) -> Option<Option<Arc<Kept<T>>>> {
+    chunks.lock().unwrap_or_else(PoisonError::into_inner).get(at).cloned()
 }
 
 /// What does not check out is as good as missing.

@@ -14,7 +14,7 @@ use super::*;
 use crate::BlockMeta;
 use crate::columns::tests::rich_span;
 use crate::columns::{SpanBatchBuilder, SpanDecoder};
-use crate::index::{INDEX_FILE, TraceHash, ValueHash};
+use crate::index::{INDEX_FILE, SummaryCounts, TraceHash, ValueHash};
 
 fn batch(spans: &[Span]) -> RecordBatch {
     let mut builder = SpanBatchBuilder::default();
@@ -145,6 +145,18 @@ async fn blocks_of_format_2_stay_readable() {
     assert_eq!(ids.find(TraceHash::of(&seventh)).collect::<Vec<_>>(), [7]);
     let services = reader.zones("resource.service.name:str", &budget).await.expect("memory").expect("known");
     assert!(services.may_have(0, ValueHash::of("svc1")) && !services.may_have(0, ValueHash::of("svc9")));
+    let summaries = reader.summaries(&budget).await.expect("memory").expect("there are some");
+    for (at, table) in summaries.tables().iter().enumerate() {
+        let chunk = reader.summary_chunk((at, 0), &budget).await.expect("memory").expect("is readable");
+        let mut spans = 0;
+        chunk.for_each(|_, _, counts| match counts {
+            SummaryCounts::Spans(count) => spans += count,
+            SummaryCounts::Slots(slots) => spans += slots.iter().map(|(_, count)| count).sum::<u64>(),
+        });
+        assert_eq!(spans, 120, "{table:?}");
+    }
+    let edges = reader.edges(&budget).await.expect("memory").expect("there are some");
+    assert!(edges.names().iter().any(|name| &**name == "svc1"), "{edges:?}");
 }
 
 fn fixture_spans() -> Vec<Span> {

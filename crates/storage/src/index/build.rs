@@ -4,6 +4,7 @@ use arrow::array::{Array, FixedSizeBinaryArray, RecordBatch};
 use vivace_model::schema::{self, AttributeColumn, AttributeScope, ValueType};
 
 use super::distinct::distinct_texts;
+use super::edges::EdgesBuilder;
 use super::format::assemble;
 use super::intrinsics;
 use super::summaries::SummariesBuilder;
@@ -33,6 +34,7 @@ pub struct IndexBuilder {
     traces: TracesBuilder,
     zones: ZonesBuilder,
     summaries: SummariesBuilder,
+    edges: EdgesBuilder,
 }
 
 /// The distinct values of a key, by text, each with a bit per type it comes with; [`None`] when there are too many.
@@ -71,6 +73,7 @@ impl IndexBuilder {
             traces: TracesBuilder::default(),
             zones: ZonesBuilder::default(),
             summaries: SummariesBuilder::default(),
+            edges: EdgesBuilder::default(),
         }
     }
 
@@ -80,6 +83,7 @@ impl IndexBuilder {
     /// [`BlockError::Build`] when the batch is not of the span schema.
     pub fn add(&mut self, batch: &RecordBatch) -> Result<(), BlockError> {
         self.summaries.add(batch)?;
+        self.edges.add(batch)?;
         let mut at = 0;
         while at < batch.num_rows() {
             let rows = self.zones.room().min(batch.num_rows() - at);
@@ -92,6 +96,7 @@ impl IndexBuilder {
     /// Notes that spans may be in the block twice.
     pub fn may_repeat(&mut self) {
         self.traces.may_repeat();
+        self.edges.may_repeat();
     }
 
     fn add_rows(&mut self, batch: &RecordBatch) -> Result<(), ColumnError> {
@@ -123,6 +128,7 @@ impl IndexBuilder {
         let mut sections = std::mem::take(&mut self.traces).sections()?;
         sections.push(std::mem::take(&mut self.zones).section()?);
         sections.extend(std::mem::take(&mut self.summaries).section()?);
+        sections.extend(std::mem::take(&mut self.edges).section()?);
         if self.overflown {
             return assemble(sections);
         }

@@ -8,6 +8,7 @@ use arrow::array::{Array, FixedSizeBinaryArray, Int8Array, Int64Array, RecordBat
 use vivace_model::schema::{self, AttributeScope};
 use vivace_model::{SpanKind, StatusCode, TraceId};
 
+use super::buckets::wide_bucket;
 use crate::columns::{AttributeValues, ValueRef, column};
 use crate::{ColumnError, Projection};
 
@@ -17,6 +18,8 @@ pub(super) const MAX_CALL_SPANS: usize = 32_768;
 const MAX_NAMES: usize = 16_384;
 /// Longer names are cut.
 const MAX_NAME_BYTES: usize = 256;
+/// Nanoseconds.
+const MINUTE: u64 = 60_000_000_000;
 const SERVICE: &str = "service.name";
 const PEER: &str = "peer.service";
 /// Where a database is, and what it is, by the first that is there.
@@ -33,12 +36,14 @@ pub struct Names {
     texts: Vec<Box<str>>,
     /// The number of the caller that nothing names.
     user: u32,
+    bytes: usize,
     overflown: bool,
 }
 
 impl Default for Names {
     fn default() -> Self {
-        let mut names = Self { numbers: HashMap::default(), texts: Vec::new(), user: 0, overflown: false };
+        let mut names =
+            Self { numbers: HashMap::default(), texts: Vec::new(), user: 0, bytes: 0, overflown: false };
         names.user = names.number(USER).unwrap_or_default();
         names
     }
@@ -61,6 +66,7 @@ impl Names {
         let number = self.texts.len() as u32;
         self.numbers.insert(name.into(), number);
         self.texts.push(name.into());
+        self.bytes += name.len();
         Some(number)
     }
 
@@ -72,6 +78,11 @@ impl Names {
     /// The names by their numbers.
     pub fn texts(&self) -> &[Box<str>] {
         &self.texts
+    }
+
+    /// Bytes of all names.
+    pub fn bytes(&self) -> usize {
+        self.bytes
     }
 
     /// Whether there were more than are told apart.
@@ -166,6 +177,52 @@ pub struct Entry {
     pub failed: bool,
     /// How long it took, in nanoseconds.
     pub nanos: u64,
+}
+
+/// A call as it is counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct CountedCall {
+    /// [`None`] for entries of the server.
+    pub connection: Option<Connection>,
+    /// By number; the server's for entries.
+    pub client: u32,
+    /// By number.
+    pub server: u32,
+    /// When it began, in Unix minutes.
+    pub minute: u32,
+    /// Whether it failed.
+    pub failed: bool,
+    /// How long it took the client, as a wide bucket.
+    pub client_latency: Option<u16>,
+    /// How long it took the server, as a wide bucket.
+    pub server_latency: Option<u16>,
+}
+
+impl Call {
+    /// The call as it is counted.
+    pub fn counted(&self) -> CountedCall {
+        let minute = |at: u64| (at / MINUTE) as u32;
+        match self {
+            Self::Edge(edge) => CountedCall {
+                connection: Some(edge.connection),
+                client: edge.client,
+                server: edge.server,
+                minute: minute(edge.at),
+                failed: edge.failed,
+                client_latency: edge.client_nanos.map(wide_bucket),
+                server_latency: edge.server_nanos.map(wide_bucket),
+            },
+            Self::Entry(entry) => CountedCall {
+                connection: None,
+                client: entry.service,
+                server: entry.service,
+                minute: minute(entry.at),
+                failed: entry.failed,
+                client_latency: None,
+                server_latency: Some(wide_bucket(entry.nanos)),
+            },
+        }
+    }
 }
 
 impl CallSpan {
@@ -440,9 +497,9 @@ pub struct CallReader {
 }
 
 impl CallReader {
-    /// Of spans that may be there twice.
-    pub fn of_repeated() -> Self {
-        Self { repeated: true, ..Self::default() }
+    /// Notes that spans may be there twice.
+    pub fn may_repeat(&mut self) {
+        self.repeated = true;
     }
 
     /// Adds rows.

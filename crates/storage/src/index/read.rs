@@ -8,6 +8,7 @@ use object_store::{ObjectStore, ObjectStoreExt};
 use vivace_base::{ErrorKind, Holder, MemoryBudget, Reservation};
 
 use super::IndexError;
+use super::edges::{self, EdgeChunk, Edges};
 use super::format::{ChunkRef, FORMAT, Header, Section, read_header, unpack};
 use super::summaries::{self, Summaries, SummaryChunk};
 use super::tags::{self, Entry, IndexScope};
@@ -145,6 +146,31 @@ impl BlockIndex {
         let (bytes, _reserved) = self.chunk(reference, base, budget).await?;
         let damaged = || self.damaged("a chunk of summaries is none");
         SummaryChunk::decode(bytes, table).map(Some).ok_or_else(damaged)
+    }
+
+    /// Which edges there are; [`None`] when the index does not say.
+    ///
+    /// # Errors
+    /// [`IndexError`] names the object and what is wrong.
+    pub(crate) async fn edges(&self, budget: &Arc<MemoryBudget>) -> Result<Option<Edges>, IndexError> {
+        self.section(edges::KIND, edges::decode_root, budget).await
+    }
+
+    /// A chunk of edges.
+    ///
+    /// # Errors
+    /// [`IndexError`] names the object and what is wrong.
+    pub(crate) async fn edge_chunk(
+        &self,
+        edges: &Edges,
+        chunk: usize,
+        budget: &Arc<MemoryBudget>,
+    ) -> Result<Option<EdgeChunk>, IndexError> {
+        let section = self.sections.iter().find(|section| section.kind == edges::KIND);
+        let (Some(section), Some(reference)) = (section, edges.reference(chunk)) else { return Ok(None) };
+        let base = section.root.offset.saturating_add(section.root.length.into());
+        let (bytes, _reserved) = self.chunk(reference, base, budget).await?;
+        EdgeChunk::decode(bytes).map(Some).ok_or_else(|| self.damaged("a chunk of edges is none"))
     }
 
     /// Bytes in memory.

@@ -185,6 +185,12 @@ async fn no_damage_goes_unnoticed() {
                 }
             }
         }
+        if let Some(edges) = index.edges(&budget).await? {
+            for chunk in edges.chunks(0, u64::MAX) {
+                let chunk = index.edge_chunk(&edges, chunk, &budget).await?;
+                chunk.into_iter().for_each(|chunk| chunk.for_each(|_| count += 1));
+            }
+        }
         Ok(count)
     };
     assert!(read_all(good.clone()).await.expect("whole") > 50);

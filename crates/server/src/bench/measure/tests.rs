@@ -18,6 +18,7 @@ fn rows_are_counted_in_every_kind_of_answer() {
     assert_eq!(count(Rows::Series, json!({"series": [{}]})), Some(1));
     assert_eq!(count(Rows::Names, json!({"scopes": [{"tags": ["a"]}, {"tags": ["b", "c"]}]})), Some(3));
     assert_eq!(count(Rows::Values, json!({"tagValues": [{}]})), Some(1));
+    assert_eq!(count(Rows::Services, json!({"nodes": [{}, {}], "edges": []})), Some(2));
     let batches = json!([{"scopeSpans": [{"spans": [{}, {}]}, {"spans": [{}]}]}]);
     assert_eq!(count(Rows::Spans, json!({"batches": batches})), Some(3));
     assert_eq!(count(Rows::Spans, json!({"trace": {"resourceSpans": batches}})), Some(3));

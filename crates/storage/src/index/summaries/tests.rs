@@ -29,8 +29,8 @@ fn spans(count: u64) -> Vec<Span> {
         let attributes = service.iter().map(|value| Attribute::new("service.name", value.clone())).collect();
         span.resource = Arc::new(Resource { attributes, ..Resource::default() });
         span.name = format!("name {}", at % 5);
-        span.kind = if at % 2 == 0 { SpanKind::Server } else { SpanKind::Client };
-        span.status = if at % 7 == 0 { StatusCode::Error } else { StatusCode::Unset };
+        span.kind = if at.is_multiple_of(2) { SpanKind::Server } else { SpanKind::Client };
+        span.status = if at.is_multiple_of(7) { StatusCode::Error } else { StatusCode::Unset };
         span.start = 1_000 * SECOND + at * SECOND / 4;
         span.end = span.start + at * at * 1_000;
         span
