@@ -17,8 +17,20 @@ use crate::QueryError;
 use crate::look::joined;
 use crate::source::Source;
 
-/// A span in memory takes about this many times what it takes as columns.
+/// A span's texts and attributes in memory take about this many times what they take as columns.
 pub(crate) const DECODED_FACTOR: u64 = 3;
+/// What a trace knows of each span beside the span itself, and what assembling it takes.
+pub(crate) const ASSEMBLED_BYTES: u64 = 320;
+
+/// About what a batch takes when its rows are spans of assembled traces.
+pub(crate) fn assembled_bytes(batch: &RecordBatch) -> u64 {
+    batch.get_array_memory_size() as u64 * DECODED_FACTOR + assembled_rows(batch.num_rows())
+}
+
+/// What of that does not depend on what is in the spans.
+pub(crate) fn assembled_rows(rows: usize) -> u64 {
+    rows as u64 * (size_of::<Span>() as u64 + ASSEMBLED_BYTES)
+}
 
 /// Spans in memory, by trace, and the reservation for them.
 #[derive(Debug)]
@@ -34,12 +46,13 @@ impl Fetched {
     }
 }
 
-/// Reads the wanted columns of every span of these traces, whatever pieces they are in.
+/// Reads the wanted columns of the spans of these traces that are kept, whatever pieces they are in.
 pub(crate) async fn fetch(
     source: &Arc<Source>,
     budget: &Arc<MemoryBudget>,
     wanted: &[TraceId],
     projection: &Projection,
+    is_kept: impl Fn(&Span) -> bool,
 ) -> Result<Fetched, QueryError> {
     let mut spans: HashMap<TraceId, Vec<Span>> = wanted.iter().map(|id| (*id, Vec::new())).collect();
     let mut reserved = budget.reserve(Holder::Query, 0)?;
@@ -55,14 +68,17 @@ pub(crate) async fn fetch(
         let rows = joined(entries.iter().map(|entry| runs.rows(*entry)));
         let mut batches = source.read(at, Some(&rows), projection, budget).await?;
         while let Some(batch) = batches.try_next().await? {
-            let needed = batch.get_array_memory_size() as u64 * DECODED_FACTOR;
-            reserved.resize(reserved.bytes() + needed)?;
-            for span in decode(&batch)? {
+            let (before, needed) = (reserved.bytes(), assembled_bytes(&batch));
+            reserved.resize(before + needed)?;
+            let mut kept = 0;
+            for span in decode(&batch)?.into_iter().filter(&is_kept) {
                 // Another trace may share the hash.
                 if let Some(of_trace) = spans.get_mut(&span.trace_id) {
                     of_trace.push(span);
+                    kept += 1;
                 }
             }
+            reserved.resize(before + needed * kept / (batch.num_rows() as u64).max(1))?;
         }
     }
     Ok(Fetched { spans, _reserved: reserved })

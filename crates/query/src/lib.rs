@@ -11,6 +11,7 @@ mod look;
 mod metrics;
 mod pipeline;
 mod plan;
+mod portions;
 mod prune;
 mod search;
 mod source;
@@ -26,3 +27,4 @@ pub use api::{
 };
 pub use engine::{QueryContext, QueryEngine, QueryOptions};
 pub use error::QueryError;
+pub use portions::{TracePortions, WholeTrace};

@@ -6,17 +6,18 @@ use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
 
-use arrow::array::BooleanBufferBuilder;
+use arrow::array::{BooleanBufferBuilder, FixedSizeBinaryArray};
 use arrow::buffer::BooleanBuffer;
 use futures::TryStreamExt;
-use vivace_base::{Holder, MemoryBudget, Reservation};
-use vivace_model::{Span, Trace, TraceId};
+use vivace_base::{Holder, MemoryBudget, MemoryRefused, Reservation};
+use vivace_model::{Span, Trace, TraceId, schema};
 use vivace_storage::Projection;
+use vivace_storage::columns::column;
 use vivace_storage::index::{TraceIds, TraceRuns};
 
 use crate::QueryError;
 use crate::eval::{Filter, columnar, vector};
-use crate::fetch::{DECODED_FACTOR, decode};
+use crate::fetch::{DECODED_FACTOR, assembled_rows, decode};
 use crate::plan::Condition;
 use crate::prune::Pruning;
 use crate::source::Source;
@@ -148,32 +149,112 @@ impl Looker {
     }
 
     /// Assembles traces, each given by its places, in the order given; false once `each` wants no more. Traces that
-    /// share a hash share places.
+    /// share a hash share places. A trace that does not fit into memory is left out, which the source notes.
     pub(crate) async fn assemble_places(
         &self,
         traces: &[Vec<Place>],
         each: &mut impl FnMut(Trace) -> Result<bool, QueryError>,
     ) -> Result<bool, QueryError> {
-        let (mut spans, _reserved) = read_places(&self.source, &self.budget, traces, &self.assembled).await?;
-        for at in 0..traces.len() {
-            let mut ids: Vec<TraceId> = Vec::new();
-            for span in spans.get(&at).into_iter().flatten() {
-                if !ids.contains(&span.trace_id) {
-                    ids.push(span.trace_id);
+        match self.read_places(traces).await {
+            Ok((spans, _reserved)) => return give(spans, traces.len(), each),
+            Err(QueryError::NoMemory(_)) => {}
+            Err(error) => return Err(error),
+        }
+        // One by one, so that a trace that does not fit costs no other.
+        for places in traces {
+            match self.read_places(std::slice::from_ref(places)).await {
+                Ok((spans, _reserved)) => {
+                    if !give(spans, 1, each)? {
+                        return Ok(false);
+                    }
                 }
-            }
-            let mut of_places = spans.remove(&at).unwrap_or_default();
-            for id in ids {
-                let (this, others) = of_places.into_iter().partition(|span| span.trace_id == id);
-                of_places = others;
-                let Some(trace) = Trace::assemble(this) else { continue };
-                if !each(trace)? {
-                    return Ok(false);
-                }
+                Err(QueryError::NoMemory(refused)) => self.leave_out(places, refused).await?,
+                Err(error) => return Err(error),
             }
         }
         Ok(true)
     }
+
+    async fn leave_out(&self, places: &[Place], refused: MemoryRefused) -> Result<(), QueryError> {
+        let projection = Projection { fixed: vec![schema::TRACE_ID], ..Projection::default() };
+        for Place { piece, entry } in places {
+            let runs = self.source.pieces()[*piece].runs(&self.budget).await;
+            let Some(runs) = self.source.undamaged(runs)? else { continue };
+            let first = runs.rows(*entry).start;
+            let mut batches =
+                self.source.read(*piece, Some(&[first..first + 1]), &projection, &self.budget).await?;
+            let Some(batch) = batches.try_next().await? else { continue };
+            let ids: &FixedSizeBinaryArray = column(&batch, schema::TRACE_ID)?;
+            let id = TraceId(ids.value(0).try_into().unwrap_or_default());
+            self.source.leave_out(id, refused);
+            break;
+        }
+        Ok(())
+    }
+
+    /// Reads the wanted columns of all spans at these places, by the position of the places.
+    async fn read_places(&self, traces: &[Vec<Place>]) -> Result<(Spans, Reservation), QueryError> {
+        let mut by_piece: HashMap<usize, Vec<(usize, usize)>> = HashMap::new();
+        for (at, places) in traces.iter().enumerate() {
+            for place in places {
+                by_piece.entry(place.piece).or_default().push((place.entry, at));
+            }
+        }
+        let mut reserved = self.budget.reserve(Holder::Query, 0)?;
+        let mut tables = Vec::with_capacity(by_piece.len());
+        for (piece, mut entries) in by_piece {
+            let runs = self.source.pieces()[piece].runs(&self.budget).await;
+            let Some(runs) = self.source.undamaged(runs)? else { continue };
+            entries.sort_unstable();
+            let count: usize = entries.iter().map(|(entry, _)| runs.rows(*entry).len()).sum();
+            reserved.resize(reserved.bytes() + assembled_rows(count))?;
+            tables.push((piece, entries, runs));
+        }
+        let mut spans: Spans = HashMap::with_capacity(traces.len());
+        for (piece, entries, runs) in tables {
+            let rows = joined(entries.iter().map(|(entry, _)| runs.rows(*entry)));
+            let mut batches = self.source.read(piece, Some(&rows), &self.assembled, &self.budget).await?;
+            let mut owners =
+                entries.iter().flat_map(|(entry, at)| std::iter::repeat_n(*at, runs.rows(*entry).len()));
+            while let Some(batch) = batches.try_next().await? {
+                let needed = batch.get_array_memory_size() as u64 * DECODED_FACTOR;
+                reserved.resize(reserved.bytes() + needed)?;
+                for (span, owner) in decode(&batch)?.into_iter().zip(&mut owners) {
+                    spans.entry(owner).or_default().push(span);
+                }
+            }
+        }
+        Ok((spans, reserved))
+    }
+}
+
+/// Spans by the position of the places they were read from.
+type Spans = HashMap<usize, Vec<Span>>;
+
+/// Assembles traces, in the order of their places; false once `each` wants no more.
+fn give(
+    mut spans: Spans,
+    places: usize,
+    each: &mut impl FnMut(Trace) -> Result<bool, QueryError>,
+) -> Result<bool, QueryError> {
+    for at in 0..places {
+        let mut of_places = spans.remove(&at).unwrap_or_default();
+        let mut ids: Vec<TraceId> = Vec::new();
+        for span in &of_places {
+            if !ids.contains(&span.trace_id) {
+                ids.push(span.trace_id);
+            }
+        }
+        for id in ids {
+            let (this, others) = of_places.into_iter().partition(|span| span.trace_id == id);
+            of_places = others;
+            let Some(trace) = Trace::assemble(this) else { continue };
+            if !each(trace)? {
+                return Ok(false);
+            }
+        }
+    }
+    Ok(true)
 }
 
 impl Looked<'_> {
@@ -231,38 +312,4 @@ fn meets(condition: &Condition, matched: &dyn Fn(usize) -> u32) -> bool {
         Condition::And(left, right) => meets(left, matched) && meets(right, matched),
         Condition::Or(left, right) => meets(left, matched) || meets(right, matched),
     }
-}
-
-/// Reads the wanted columns of all spans at these places, by the position of the places.
-async fn read_places(
-    source: &Arc<Source>,
-    budget: &Arc<MemoryBudget>,
-    traces: &[Vec<Place>],
-    projection: &Projection,
-) -> Result<(HashMap<usize, Vec<Span>>, Reservation), QueryError> {
-    let mut by_piece: HashMap<usize, Vec<(usize, usize)>> = HashMap::new();
-    for (at, places) in traces.iter().enumerate() {
-        for place in places {
-            by_piece.entry(place.piece).or_default().push((place.entry, at));
-        }
-    }
-    let mut spans: HashMap<usize, Vec<Span>> = HashMap::with_capacity(traces.len());
-    let mut reserved = budget.reserve(Holder::Query, 0)?;
-    for (piece, mut entries) in by_piece {
-        let runs = source.pieces()[piece].runs(budget).await;
-        let Some(runs) = source.undamaged(runs)? else { continue };
-        entries.sort_unstable();
-        let rows = joined(entries.iter().map(|(entry, _)| runs.rows(*entry)));
-        let mut batches = source.read(piece, Some(&rows), projection, budget).await?;
-        let mut owners =
-            entries.iter().flat_map(|(entry, at)| std::iter::repeat_n(*at, runs.rows(*entry).len()));
-        while let Some(batch) = batches.try_next().await? {
-            let needed = batch.get_array_memory_size() as u64 * DECODED_FACTOR;
-            reserved.resize(reserved.bytes() + needed)?;
-            for (span, owner) in decode(&batch)?.into_iter().zip(&mut owners) {
-                spans.entry(owner).or_default().push(span);
-            }
-        }
-    }
-    Ok((spans, reserved))
 }

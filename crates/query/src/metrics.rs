@@ -1,6 +1,6 @@
 //! Metrics queries: from spans to series (`docs/adr/0005-what-pipelines-and-metrics-compute.md`).
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
@@ -8,7 +8,7 @@ use vivace_base::{Holder, Reservation};
 use vivace_model::{Trace, TraceId, Value};
 use vivace_traceql::{Attribute, Intrinsic, MathExpr, MetricsFunction, MetricsSource, Pipeline, SecondStage};
 
-use crate::eval::{columnar, rows};
+use crate::eval::{columnar, rows, trace_level};
 use crate::fetch::fetch;
 use crate::plan::SearchPlan;
 use crate::search::SearchContext;
@@ -193,12 +193,17 @@ impl Run<'_, '_> {
         let mut ids: Vec<TraceId> = wanted.iter().map(|candidate| candidate.trace_id).collect();
         ids.sort();
         ids.dedup();
+        let keys: HashSet<Key> = wanted.iter().map(|candidate| key(candidate)).collect();
+        // A trace may be too large to hold all of it for some of its spans.
+        let whole = self.shown.iter().any(trace_level);
+        let is_kept =
+            |span: &vivace_model::Span| whole || keys.contains(&(span.trace_id, span.span_id.0, span.kind as u8));
         let mut found = HashMap::new();
         let mut projection = SearchPlan::base_projection();
         self.shown.iter().for_each(|attribute| columnar::project_attribute(attribute, &mut projection));
         for ids in ids.chunks(FETCHED_AT_ONCE) {
             let (source, budget) = (&self.context.source, self.context.budget);
-            let mut fetched = fetch(source, budget, ids, &projection).await?;
+            let mut fetched = fetch(source, budget, ids, &projection, is_kept).await?;
             for id in ids {
                 let Some(trace) = fetched.take(*id) else { continue };
                 for candidate in wanted.iter().filter(|candidate| candidate.trace_id == *id) {

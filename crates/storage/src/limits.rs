@@ -60,6 +60,8 @@ pub const COMPACTED_ZSTD_LEVEL: i32 = 6;
 pub const FOOTER_PREFETCH: usize = 64 * 1024;
 /// Rows of a batch of rows that were picked from a block.
 pub const SELECTED_BATCH_ROWS: usize = 65_536;
+/// Pages of at most so many rows are in memory when rows are read a little at a time.
+pub const TRICKLED_ROWS: usize = 2 * PAGE_ROWS;
 /// Rows of a batch read from a block.
 pub const READ_BATCH_ROWS: usize = 8_192;
 
