@@ -6,11 +6,11 @@ use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
 
-use arrow::array::{BooleanBufferBuilder, FixedSizeBinaryArray};
+use arrow::array::{BooleanBufferBuilder, FixedSizeBinaryArray, Int8Array};
 use arrow::buffer::BooleanBuffer;
 use futures::TryStreamExt;
 use vivace_base::{Holder, MemoryBudget, MemoryRefused, Reservation};
-use vivace_model::{Span, Trace, TraceId, schema};
+use vivace_model::{Span, SpanId, Trace, TraceId, schema};
 use vivace_storage::Projection;
 use vivace_storage::columns::column;
 use vivace_storage::index::{TraceIds, TraceRuns};
@@ -68,6 +68,59 @@ impl Looker {
         let mut looked = Looked { piece, runs, entries, offsets, matches: Vec::new(), spans: 0 };
         self.evaluate(&mut looked).await?;
         Ok(Some(looked))
+    }
+
+    /// Evaluates the filters on what one piece has of a trace that may have more elsewhere.
+    pub(crate) async fn look_at(&self, place: Place) -> Result<Option<Looked<'_>>, QueryError> {
+        let Some(piece) = self.source.pieces().get(place.piece) else { return Ok(None) };
+        let Some(runs) = self.source.undamaged(piece.runs(&self.budget).await)? else { return Ok(None) };
+        let (entries, offsets) = (vec![place.entry], vec![0, runs.rows(place.entry).len()]);
+        let mut looked =
+            Looked { piece: place.piece, runs, entries, offsets, matches: Vec::new(), spans: 0 };
+        self.evaluate(&mut looked).await?;
+        Ok(Some(looked))
+    }
+
+    /// Whether a spread trace is large and its pieces have no span in common, so that each can be looked at alone.
+    pub(crate) async fn is_apart(&self, places: &[Place]) -> Result<bool, QueryError> {
+        let (mut tables, mut count) = (Vec::with_capacity(places.len()), 0);
+        for place in places {
+            let Some(piece) = self.source.pieces().get(place.piece) else { continue };
+            let Some(runs) = self.source.undamaged(piece.runs(&self.budget).await)? else { continue };
+            if !runs.distinct() {
+                return Ok(false);
+            }
+            count += runs.rows(place.entry).len();
+            tables.push((place.piece, runs.rows(place.entry)));
+        }
+        if count <= DECODED_ROWS {
+            return Ok(false);
+        }
+        let reserved = self.budget.reserve(Holder::Query, (count * size_of::<(SpanId, i8)>()) as u64);
+        let Ok(_reserved) = reserved else { return Ok(false) };
+        let mut keys: Vec<(SpanId, i8)> = Vec::with_capacity(count);
+        let mut trace: Option<Vec<u8>> = None;
+        let fixed = vec![schema::TRACE_ID, schema::SPAN_ID, schema::KIND];
+        let projection = Projection { fixed, ..Projection::default() };
+        for (piece, rows) in tables {
+            let mut batches = self.source.read(piece, Some(&[rows]), &projection, &self.budget).await?;
+            while let Some(batch) = batches.try_next().await? {
+                let _reserved = self.budget.reserve(Holder::Query, batch.get_array_memory_size() as u64)?;
+                let traces: &FixedSizeBinaryArray = column(&batch, schema::TRACE_ID)?;
+                let spans: &FixedSizeBinaryArray = column(&batch, schema::SPAN_ID)?;
+                let kinds: &Int8Array = column(&batch, schema::KIND)?;
+                for row in 0..batch.num_rows() {
+                    // Another may share the hash.
+                    if trace.get_or_insert_with(|| traces.value(row).to_vec()) != traces.value(row) {
+                        return Ok(false);
+                    }
+                    let id = SpanId(spans.value(row).try_into().unwrap_or_default());
+                    keys.push((id, kinds.value(row)));
+                }
+            }
+        }
+        keys.sort_unstable();
+        Ok(keys.windows(2).all(|pair| pair[0] != pair[1]))
     }
 
     /// Which traces a piece has.
@@ -175,7 +228,8 @@ impl Looker {
         Ok(true)
     }
 
-    async fn leave_out(&self, places: &[Place], refused: MemoryRefused) -> Result<(), QueryError> {
+    /// Notes that a trace is not looked at, since it does not fit into memory.
+    pub(crate) async fn leave_out(&self, places: &[Place], refused: MemoryRefused) -> Result<(), QueryError> {
         let projection = Projection { fixed: vec![schema::TRACE_ID], ..Projection::default() };
         for Place { piece, entry } in places {
             let runs = self.source.pieces()[*piece].runs(&self.budget).await;
@@ -304,7 +358,7 @@ pub(crate) fn joined(rows: impl Iterator<Item = Range<usize>>) -> Vec<Range<usiz
 }
 
 /// Whether a trace in which the filters matched so often meets the condition.
-fn meets(condition: &Condition, matched: &dyn Fn(usize) -> u32) -> bool {
+pub(crate) fn meets(condition: &Condition, matched: &dyn Fn(usize) -> u32) -> bool {
     match condition {
         Condition::Any => true,
         Condition::Matched(filter) => matched(*filter) > 0,

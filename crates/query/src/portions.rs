@@ -147,4 +147,4 @@ impl Portion {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

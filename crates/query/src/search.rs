@@ -11,10 +11,11 @@ use vivace_storage::Projection;
 use vivace_traceql::{MetricsSource, Query};
 
 use crate::hits;
-use crate::look::Looker;
+use crate::look::{Looked, Looker};
 use crate::pipeline::evaluate;
 use crate::plan::SearchPlan;
 use crate::source::Source;
+use crate::spread::Place;
 use crate::walk::{Unit, Units, Wanted};
 use crate::{Progress, QueryError, SearchMetrics, SearchRequest, SearchResponse, TraceMatch};
 
@@ -150,8 +151,7 @@ impl Job {
                 let candidates = looked.candidates(&self.plan.condition);
                 if hits::suffice(&self.plan) && looked.runs.distinct() {
                     let newest: Vec<usize> = candidates.take(self.limit).collect();
-                    let each = self.spans_per_span_set;
-                    found.traces = hits::results(&self.looker, &self.plan, &looked, &newest, each).await?;
+                    found.traces = self.results(&looked, &newest).await?;
                 } else {
                     let entries: Vec<usize> = candidates.map(|at| looked.entries[at]).collect();
                     self.looker
@@ -160,6 +160,7 @@ impl Job {
                 }
             }
             Unit::Spread(traces) => {
+                let traces = self.decide_apart(traces, &mut found).await?;
                 // Which of those that start together is first is known by their ids only.
                 let mut each = |trace| {
                     self.decide(&trace, &mut found);
@@ -169,6 +170,48 @@ impl Job {
             }
         }
         Ok(found)
+    }
+
+    /// The results of traces of one piece. One that does not fit into memory is left out.
+    async fn results(&self, looked: &Looked<'_>, traces: &[usize]) -> Result<Vec<TraceMatch>, QueryError> {
+        let read = async |traces| {
+            hits::results(&self.looker, &self.plan, looked, traces, self.spans_per_span_set).await
+        };
+        match read(traces).await {
+            Err(QueryError::NoMemory(_)) => {}
+            read => return read,
+        }
+        let mut results = Vec::new();
+        for at in traces {
+            match read(std::slice::from_ref(at)).await {
+                Err(QueryError::NoMemory(refused)) => {
+                    let place = Place { piece: looked.piece, entry: looked.entries[*at] };
+                    self.looker.leave_out(&[place], refused).await?;
+                }
+                read => results.extend(read?),
+            }
+        }
+        Ok(results)
+    }
+
+    /// Decides on the large ones among spread traces without assembling them, where that can be done; the others.
+    async fn decide_apart(
+        &self,
+        traces: Vec<Vec<Place>>,
+        found: &mut Found,
+    ) -> Result<Vec<Vec<Place>>, QueryError> {
+        let mut others = Vec::with_capacity(traces.len());
+        for places in traces {
+            if !hits::suffice(&self.plan) || !self.looker.is_apart(&places).await? {
+                others.push(places);
+                continue;
+            }
+            match hits::spread_result(&self.looker, &self.plan, &places, self.spans_per_span_set).await {
+                Err(QueryError::NoMemory(refused)) => self.looker.leave_out(&places, refused).await?,
+                result => found.traces.extend(result?),
+            }
+        }
+        Ok(others)
     }
 
     /// Adds a trace if it matches; whether more are wanted.
@@ -213,3 +256,6 @@ pub(crate) async fn every_trace(
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

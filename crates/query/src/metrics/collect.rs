@@ -17,6 +17,7 @@ use crate::eval::{Operand, rows};
 use crate::look::Looker;
 use crate::pipeline::select;
 use crate::search::SearchContext;
+use crate::spread::Place;
 use crate::walk::{Unit, Units, Wanted};
 use crate::{MetricsResponse, MetricsWindow, Progress, QueryError, SearchMetrics};
 
@@ -79,14 +80,35 @@ async fn measure(job: Arc<Job>, unit: Unit) -> Result<(Collected, u64), QueryErr
             job.looker.assemble(&looked, &entries, |trace| collected.add(&job, &trace, &mut spans)).await?;
             spans
         }
-        (Unit::Spread(traces), _) => {
-            let mut spans = 0;
+        (Unit::Spread(traces), collected) => {
+            let (traces, mut spans) = measure_apart(&job, traces, collected).await?;
             let mut each = |trace: Trace| collected.add(&job, &trace, &mut spans);
             job.looker.assemble_places(&traces, &mut each).await?;
             spans
         }
     };
     Ok((collected, spans))
+}
+
+/// Measures the large ones among spread traces piece by piece, where that can be done; the others, and how many spans
+/// were looked at.
+async fn measure_apart(
+    job: &Job,
+    traces: Vec<Vec<Place>>,
+    collected: &mut Collected,
+) -> Result<(Vec<Vec<Place>>, u64), QueryError> {
+    let Collected::Series(table) = collected else { return Ok((traces, 0)) };
+    let (mut others, mut spans) = (Vec::with_capacity(traces.len()), 0);
+    for places in traces {
+        if !job.plan.is_local() || !job.looker.is_apart(&places).await? {
+            others.push(places);
+            continue;
+        }
+        for place in places {
+            spans += columns::measure_at(job, place, table).await?;
+        }
+    }
+    Ok((others, spans))
 }
 
 impl Job {

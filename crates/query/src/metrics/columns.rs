@@ -23,6 +23,7 @@ use crate::QueryError;
 use crate::eval::{Operand, columnar, vector};
 use crate::look::joined;
 use crate::plan::Local;
+use crate::spread::Place;
 
 /// Adds the spans of a unit's traces, but for those that are spread; how many were looked at.
 pub(super) async fn measure(
@@ -31,8 +32,26 @@ pub(super) async fn measure(
     entries: Range<usize>,
     table: &mut Table,
 ) -> Result<u64, QueryError> {
+    let Some((runs, entries)) = job.looker.alive(piece, entries).await? else { return Ok(0) };
+    measure_traces(job, piece, runs, entries, table).await
+}
+
+/// Adds what one piece has of a trace that has more elsewhere.
+pub(super) async fn measure_at(job: &Job, place: Place, table: &mut Table) -> Result<u64, QueryError> {
+    let source = &job.looker.source;
+    let Some(piece) = source.pieces().get(place.piece) else { return Ok(0) };
+    let Some(runs) = source.undamaged(piece.runs(&job.looker.budget).await)? else { return Ok(0) };
+    measure_traces(job, place.piece, runs, vec![place.entry], table).await
+}
+
+async fn measure_traces(
+    job: &Job,
+    piece: usize,
+    runs: &TraceRuns,
+    entries: Vec<usize>,
+    table: &mut Table,
+) -> Result<u64, QueryError> {
     let looker = &job.looker;
-    let Some((runs, entries)) = looker.alive(piece, entries).await? else { return Ok(0) };
     if !tally::suffices(&job.plan) {
         return each_row(job, piece, runs, &entries, table, Table::observe).await;
     }

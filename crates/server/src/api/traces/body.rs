@@ -7,7 +7,7 @@ use axum::http::HeaderValue;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use futures::stream;
+use futures::{StreamExt, stream};
 use tokio::sync::mpsc;
 use vivace_model::Span;
 use vivace_query::{QueryError, TracePortions};
@@ -114,14 +114,16 @@ impl<F: TraceForm> Sending<F> {
 }
 
 fn body(receiver: mpsc::Receiver<Piece>) -> Body {
-    Body::from_stream(stream::unfold(Some(receiver), |receiver| async move {
+    let pieces = stream::unfold(Some(receiver), |receiver| async move {
         let mut receiver = receiver?;
         match receiver.recv().await {
             Some(Piece::Bytes(bytes)) => Some((Ok(bytes), Some(receiver))),
             Some(Piece::End) => None,
             None => Some((Err(Incomplete), None)),
         }
-    }))
+    });
+    // Who compresses it asks again after the end.
+    Body::from_stream(pieces.fuse())
 }
 
 async fn pass(sender: &mpsc::Sender<Piece>, piece: Piece, patience: Duration) -> Result<(), BrokenOff> {

@@ -1,4 +1,3 @@
-use futures::StreamExt;
 use http_body_util::BodyExt;
 use opentelemetry_proto::tonic::trace::v1::TracesData;
 use prost::Message;
