@@ -75,21 +75,17 @@ impl Looker {
         let Some(piece) = self.source.pieces().get(place.piece) else { return Ok(None) };
         let Some(runs) = self.source.undamaged(piece.runs(&self.budget).await)? else { return Ok(None) };
         let (entries, offsets) = (vec![place.entry], vec![0, runs.rows(place.entry).len()]);
-        let mut looked =
-            Looked { piece: place.piece, runs, entries, offsets, matches: Vec::new(), spans: 0 };
+        let mut looked = Looked { piece: place.piece, runs, entries, offsets, matches: Vec::new(), spans: 0 };
         self.evaluate(&mut looked).await?;
         Ok(Some(looked))
     }
 
-    /// Whether a spread trace is large and its pieces have no span in common, so that each can be looked at alone.
+    /// Whether a trace is large and none of its spans is there twice, so that what each piece has can be looked at alone.
     pub(crate) async fn is_apart(&self, places: &[Place]) -> Result<bool, QueryError> {
         let (mut tables, mut count) = (Vec::with_capacity(places.len()), 0);
         for place in places {
             let Some(piece) = self.source.pieces().get(place.piece) else { continue };
             let Some(runs) = self.source.undamaged(piece.runs(&self.budget).await)? else { continue };
-            if !runs.distinct() {
-                return Ok(false);
-            }
             count += runs.rows(place.entry).len();
             tables.push((place.piece, runs.rows(place.entry)));
         }
@@ -235,8 +231,10 @@ impl Looker {
             let runs = self.source.pieces()[*piece].runs(&self.budget).await;
             let Some(runs) = self.source.undamaged(runs)? else { continue };
             let first = runs.rows(*entry).start;
-            let mut batches =
-                self.source.read(*piece, Some(&[first..first + 1]), &projection, &self.budget).await?;
+            let mut batches = self
+                .source
+                .read(*piece, Some(std::slice::from_ref(&(first..first + 1))), &projection, &self.budget)
+                .await?;
             let Some(batch) = batches.try_next().await? else { continue };
             let ids: &FixedSizeBinaryArray = column(&batch, schema::TRACE_ID)?;
             let id = TraceId(ids.value(0).try_into().unwrap_or_default());

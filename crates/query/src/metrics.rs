@@ -196,8 +196,9 @@ impl Run<'_, '_> {
         let keys: HashSet<Key> = wanted.iter().map(|candidate| key(candidate)).collect();
         // A trace may be too large to hold all of it for some of its spans.
         let whole = self.shown.iter().any(trace_level);
-        let is_kept =
-            |span: &vivace_model::Span| whole || keys.contains(&(span.trace_id, span.span_id.0, span.kind as u8));
+        let is_kept = |span: &vivace_model::Span| {
+            whole || keys.contains(&(span.trace_id, span.span_id.0, span.kind as u8))
+        };
         let mut found = HashMap::new();
         let mut projection = SearchPlan::base_projection();
         self.shown.iter().for_each(|attribute| columnar::project_attribute(attribute, &mut projection));

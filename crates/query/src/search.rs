@@ -124,6 +124,14 @@ impl Newest<'_> {
     }
 }
 
+impl Found {
+    fn add(&mut self, other: Self) {
+        self.traces.extend(other.traces);
+        self.inspected_traces += other.inspected_traces;
+        self.inspected_spans += other.inspected_spans;
+    }
+}
+
 impl Job {
     fn new(context: &SearchContext<'_>, request: &SearchRequest, plan: SearchPlan) -> Self {
         let wanted = Wanted {
@@ -148,16 +156,20 @@ impl Job {
                 let Some(looked) = self.looker.look(piece, entries).await? else { return Ok(found) };
                 found.inspected_traces = u32::try_from(looked.entries.len()).unwrap_or(u32::MAX);
                 found.inspected_spans = looked.spans;
-                let candidates = looked.candidates(&self.plan.condition);
-                if hits::suffice(&self.plan) && looked.runs.distinct() {
-                    let newest: Vec<usize> = candidates.take(self.limit).collect();
-                    found.traces = self.results(&looked, &newest).await?;
-                } else {
-                    let entries: Vec<usize> = candidates.map(|at| looked.entries[at]).collect();
-                    self.looker
-                        .assemble(&looked, &entries, |trace| Ok(self.decide(&trace, &mut found)))
-                        .await?;
-                }
+                let (newest, others): (Vec<usize>, Vec<usize>) =
+                    looked.candidates(&self.plan.condition).partition(|at| {
+                        hits::suffice(&self.plan) && looked.runs.is_distinct(looked.entries[*at])
+                    });
+                let newest = newest.get(..self.limit).unwrap_or(&newest);
+                found.traces = self.results(&looked, newest).await?;
+                let place = |at: usize| vec![Place { piece, entry: looked.entries[at] }];
+                let others = self.decide_apart(others.into_iter().map(place).collect(), &mut found).await?;
+                let entries: Vec<usize> = others.iter().flatten().map(|place| place.entry).collect();
+                let mut assembled = Found::default();
+                self.looker
+                    .assemble(&looked, &entries, |trace| Ok(self.decide(&trace, &mut assembled)))
+                    .await?;
+                found.add(assembled);
             }
             Unit::Spread(traces) => {
                 let traces = self.decide_apart(traces, &mut found).await?;
@@ -194,7 +206,7 @@ impl Job {
         Ok(results)
     }
 
-    /// Decides on the large ones among spread traces without assembling them, where that can be done; the others.
+    /// Decides on the large ones among traces with spans in several pieces, or perhaps twice in one, without assembling them, where that can be done; the others.
     async fn decide_apart(
         &self,
         traces: Vec<Vec<Place>>,

@@ -212,11 +212,13 @@ fn live_trickle(
         Ok(wanted) => wanted,
         Err(error) => return stream::iter([Err(error.into())]).boxed(),
     };
-    let slices = rows.to_vec().into_iter().flat_map(move |rows| {
-        let starts = rows.clone().step_by(batch_rows.max(1));
-        starts.map(move |start| start..rows.end.min(start + batch_rows.max(1)))
-    });
-    stream::iter(slices.map(move |rows| Ok(wanted.slice(rows.start, rows.len())))).boxed()
+    let batch_rows = batch_rows.max(1);
+    let cut = |rows: &Range<usize>| {
+        let end = rows.end;
+        rows.clone().step_by(batch_rows).map(move |start| start..end.min(start + batch_rows))
+    };
+    let slices: Vec<Range<usize>> = rows.iter().flat_map(cut).collect();
+    stream::iter(slices.into_iter().map(move |rows| Ok(wanted.slice(rows.start, rows.len())))).boxed()
 }
 
 fn live_stream(spans: &RecordBatch, rows: Option<&[Range<usize>]>, projection: &Projection) -> SpanStream {

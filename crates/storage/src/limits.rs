@@ -48,6 +48,9 @@ pub const MAX_ATTRIBUTE_COLUMNS: usize = 512;
 pub const BLOCK_WRITE_ROWS: usize = 16_384;
 /// Rows after which a block's row group ends with its trace.
 pub const ROW_GROUP_ROWS: usize = 131_072;
+/// So many spans of one trace are remembered while a block is written; what comes behind them is written without being
+/// looked at: spans may be there twice in a trace with more rows.
+pub const REMEMBERED_SPANS: usize = 1 << 18;
 /// Rows of a block's data page.
 pub const PAGE_ROWS: usize = 8_192;
 /// A text column has a dictionary when each of its texts stands in so many rows on average.

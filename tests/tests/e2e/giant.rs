@@ -33,14 +33,21 @@ fn spans_of(number: u64, start: u64) -> Vec<ResourceSpans> {
             ("istio.canonical_service", "reviews"),
             ("response_flags", "-"),
             ("peer.address", "10.244.0.17"),
-            ("node_id", "sidecar~10.244.0.17~reviews-v1-5b5d6494f4-pbwkp.bookinfo~bookinfo.svc.cluster.local"),
+            (
+                "node_id",
+                "sidecar~10.244.0.17~reviews-v1-5b5d6494f4-pbwkp.bookinfo~bookinfo.svc.cluster.local",
+            ),
         ];
         let parent = (id > 1).then_some(id / 2);
-        Span { attributes: spans::texts(&attributes), ..span(TRACE, id, parent, "call", start + id * MILLISECOND) }
+        Span {
+            attributes: spans::texts(&attributes),
+            ..span(TRACE, id, parent, "call", start + id * MILLISECOND)
+        }
     };
     let ids = (0..BATCH).map(|at| number * BATCH + at + 1);
     let (even, odd): (Vec<u64>, Vec<u64>) = ids.partition(|id| id % 2 == 0);
-    let of = |name, ids: Vec<u64>| batch(service(name), scope("lib", "1"), ids.into_iter().map(called).collect());
+    let of =
+        |name, ids: Vec<u64>| batch(service(name), scope("lib", "1"), ids.into_iter().map(called).collect());
     vec![of("reviews", even), of("ratings", odd)]
 }
 
@@ -58,7 +65,11 @@ async fn loaded() -> Server {
 }
 
 async fn ask(server: &Server, path: &str, accept: &str) -> Reply {
-    server.client().get_with(&format!("{path}/{}", spans::hex_id(TRACE)), &[], &[("Accept", accept)]).await.ok()
+    server
+        .client()
+        .get_with(&format!("{path}/{}", spans::hex_id(TRACE)), &[], &[("Accept", accept)])
+        .await
+        .ok()
 }
 
 #[track_caller]
@@ -110,7 +121,11 @@ async fn a_giant_trace_is_found_and_measured() {
     let client = server.client();
     for query in ["{ span.response_flags = \"-\" }", "{ resource.service.name = \"reviews\" } && { }"] {
         let told = client.search(query, 20, 3, recent()).await;
-        assert_eq!(told["traces"][0]["traceID"], spans::hex_id(TRACE).trim_start_matches('0'), "{query}: {told}");
+        assert_eq!(
+            told["traces"][0]["traceID"],
+            spans::hex_id(TRACE).trim_start_matches('0'),
+            "{query}: {told}"
+        );
         assert_eq!(told["traces"][0]["spanSet"]["spans"].as_array().expect("spans").len(), 3, "{query}");
     }
     let peak = server.peak_memory();

@@ -112,7 +112,8 @@ fn put_together(
         rows.sort_by_key(|at| key(*at));
         chosen.extend(rows.into_iter().filter(|at| seen.insert(*at)).take(limit - chosen.len().min(limit)));
     }
-    let roots = parts.iter().enumerate().filter_map(|(at, part)| Some((at, part.runs.root(part.entries[0])?)));
+    let roots =
+        parts.iter().enumerate().filter_map(|(at, part)| Some((at, part.runs.root(part.entries[0])?)));
     let root = roots.max_by_key(|at| key(*at)).and_then(find);
     let spans: Vec<_> = chosen.iter().filter_map(|at| find(*at)).collect();
     let Some(((first, _), row)) = spans.first() else { return Ok(None) };

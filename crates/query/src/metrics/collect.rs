@@ -1,6 +1,7 @@
 //! Reads the spans a metrics query is about. Traces whose spans lie in one piece are measured there, on columns where
 //! each span can be decided on alone. Others are assembled.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use tokio::task::JoinSet;
@@ -20,6 +21,9 @@ use crate::search::SearchContext;
 use crate::spread::Place;
 use crate::walk::{Unit, Units, Wanted};
 use crate::{MetricsResponse, MetricsWindow, Progress, QueryError, SearchMetrics};
+
+/// How many traces that are assembled are read together.
+const ASSEMBLED_AT_ONCE: usize = 64;
 
 /// What is known of the spans so far.
 pub(super) enum Collected {
@@ -68,47 +72,58 @@ pub(super) async fn collect(
 
 async fn measure(job: Arc<Job>, unit: Unit) -> Result<(Collected, u64), QueryError> {
     let mut collected = Collected::new(&job)?;
-    let spans = match (unit, &mut collected) {
-        (Unit::Run { piece, entries }, Collected::Series(table)) if job.is_columnar(piece).await? => {
+    let (others, mut spans) = match (unit, &mut collected) {
+        (Unit::Run { piece, entries }, Collected::Series(table)) if job.plan.is_local() => {
             columns::measure(&job, piece, entries, table).await?
         }
-        (Unit::Run { piece, entries }, _) => {
-            let Some(looked) = job.looker.look(piece, entries).await? else { return Ok((collected, 0)) };
-            let candidates = looked.candidates(&job.plan.search.condition);
-            let entries: Vec<usize> = candidates.map(|at| looked.entries[at]).collect();
-            let mut spans = looked.spans;
-            job.looker.assemble(&looked, &entries, |trace| collected.add(&job, &trace, &mut spans)).await?;
-            spans
+        (Unit::Run { piece, entries }, collected) => {
+            (Vec::new(), measure_assembled(&job, piece, entries, collected).await?)
         }
-        (Unit::Spread(traces), collected) => {
-            let (traces, mut spans) = measure_apart(&job, traces, collected).await?;
-            let mut each = |trace: Trace| collected.add(&job, &trace, &mut spans);
-            job.looker.assemble_places(&traces, &mut each).await?;
-            spans
-        }
+        (Unit::Spread(traces), _) => (traces, 0),
     };
+    let others = measure_apart(&job, others, &mut collected, &mut spans).await?;
+    let mut each = |trace: Trace| collected.add(&job, &trace, &mut spans);
+    for others in others.chunks(ASSEMBLED_AT_ONCE) {
+        job.looker.assemble_places(others, &mut each).await?;
+    }
     Ok((collected, spans))
 }
 
-/// Measures the large ones among spread traces piece by piece, where that can be done; the others, and how many spans
-/// were looked at.
+/// Measures assembled traces of one piece; how many spans were looked at.
+async fn measure_assembled(
+    job: &Job,
+    piece: usize,
+    entries: Range<usize>,
+    collected: &mut Collected,
+) -> Result<u64, QueryError> {
+    let Some(looked) = job.looker.look(piece, entries).await? else { return Ok(0) };
+    let candidates = looked.candidates(&job.plan.search.condition);
+    let entries: Vec<usize> = candidates.map(|at| looked.entries[at]).collect();
+    let mut spans = looked.spans;
+    job.looker.assemble(&looked, &entries, |trace| collected.add(job, &trace, &mut spans)).await?;
+    Ok(spans)
+}
+
+/// Measures the large ones among traces with spans in several pieces, or perhaps twice in one, piece by piece, where
+/// that can be done; the others.
 async fn measure_apart(
     job: &Job,
     traces: Vec<Vec<Place>>,
     collected: &mut Collected,
-) -> Result<(Vec<Vec<Place>>, u64), QueryError> {
-    let Collected::Series(table) = collected else { return Ok((traces, 0)) };
-    let (mut others, mut spans) = (Vec::with_capacity(traces.len()), 0);
+    spans: &mut u64,
+) -> Result<Vec<Vec<Place>>, QueryError> {
+    let Collected::Series(table) = collected else { return Ok(traces) };
+    let mut others = Vec::with_capacity(traces.len());
     for places in traces {
         if !job.plan.is_local() || !job.looker.is_apart(&places).await? {
             others.push(places);
             continue;
         }
         for place in places {
-            spans += columns::measure_at(job, place, table).await?;
+            *spans += columns::measure_at(job, place, table).await?;
         }
     }
-    Ok((others, spans))
+    Ok(others)
 }
 
 impl Job {
@@ -129,13 +144,6 @@ impl Job {
         }
         let (source, budget) = (Arc::clone(&context.source), Arc::clone(context.budget));
         Self { plan, looker: Looker { source, budget, wanted, assembled } }
-    }
-
-    /// Whether the spans of a piece are measured one by one: none is there twice.
-    async fn is_columnar(&self, piece: usize) -> Result<bool, QueryError> {
-        let Some(piece) = self.looker.source.pieces().get(piece) else { return Ok(false) };
-        let runs = self.looker.source.undamaged(piece.runs(&self.looker.budget).await)?;
-        Ok(self.plan.is_local() && runs.is_some_and(vivace_storage::index::TraceRuns::distinct))
     }
 }
 

@@ -25,15 +25,19 @@ use crate::look::joined;
 use crate::plan::Local;
 use crate::spread::Place;
 
-/// Adds the spans of a unit's traces, but for those that are spread; how many were looked at.
+/// Adds the spans of a unit's traces, but for those that are spread. Returns the traces that may have spans twice, and how
+/// many spans were looked at.
 pub(super) async fn measure(
     job: &Job,
     piece: usize,
     entries: Range<usize>,
     table: &mut Table,
-) -> Result<u64, QueryError> {
-    let Some((runs, entries)) = job.looker.alive(piece, entries).await? else { return Ok(0) };
-    measure_traces(job, piece, runs, entries, table).await
+) -> Result<(Vec<Vec<Place>>, u64), QueryError> {
+    let Some((runs, entries)) = job.looker.alive(piece, entries).await? else { return Ok((Vec::new(), 0)) };
+    let (distinct, others) = entries.into_iter().partition(|entry| runs.is_distinct(*entry));
+    let others: Vec<usize> = others;
+    let places = others.into_iter().map(|entry| vec![Place { piece, entry }]).collect();
+    Ok((places, measure_traces(job, piece, runs, distinct, table).await?))
 }
 
 /// Adds what one piece has of a trace that has more elsewhere.

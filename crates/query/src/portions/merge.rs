@@ -130,7 +130,8 @@ impl Merge {
         let fixed = vec![schema::TRACE_ID, schema::SPAN_ID, schema::KIND, schema::START];
         let projection = Projection { fixed, ..Projection::default() };
         for part in &mut self.waiting {
-            let mut batches = self.source.read(part.piece, Some(&part.rows), &projection, &self.budget).await?;
+            let mut batches =
+                self.source.read(part.piece, Some(&part.rows), &projection, &self.budget).await?;
             while let Some(batch) = batches.try_next().await? {
                 let _reserved = self.budget.reserve(Holder::Query, batch.get_array_memory_size() as u64)?;
                 note_rows(&batch, self.id, |id, kind, start| {
@@ -187,7 +188,8 @@ impl Merge {
 
     async fn next(&mut self) -> Result<Option<Span>, QueryError> {
         loop {
-            let first = self.open.iter().enumerate().filter_map(|(at, open)| Some((key(open.spans.front()?), at)));
+            let first =
+                self.open.iter().enumerate().filter_map(|(at, open)| Some((key(open.spans.front()?), at)));
             let first = first.min();
             let start = first.map(|((start, ..), _)| start);
             if let Some(part) = self.waiting.pop_if(|part| start.is_none_or(|start| part.starts.0 <= start)) {
@@ -285,7 +287,11 @@ fn note_rows(
 }
 
 /// Where the rows of a trace are. Their starts are not known yet.
-async fn find(source: &Arc<Source>, budget: &Arc<MemoryBudget>, id: TraceId) -> Result<Vec<Part>, QueryError> {
+async fn find(
+    source: &Arc<Source>,
+    budget: &Arc<MemoryBudget>,
+    id: TraceId,
+) -> Result<Vec<Part>, QueryError> {
     let mut parts = Vec::new();
     for (at, piece) in source.pieces().iter().enumerate() {
         let Some(ids) = source.undamaged(piece.ids(budget).await)? else { continue };

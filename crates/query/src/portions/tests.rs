@@ -45,7 +45,8 @@ impl World {
     }
 
     async fn block(&mut self, batch: &arrow::array::RecordBatch) -> Piece {
-        let (tenant, id) = (TenantId::single(), format!("{:032x}", self.blocks.len()).parse().expect("an id"));
+        let (tenant, id) =
+            (TenantId::single(), format!("{:032x}", self.blocks.len()).parse().expect("an id"));
         let built = build_block(std::slice::from_ref(batch)).expect("builds");
         let meta = store_block(&self.store, &tenant, id, built, None).await.expect("stores");
         self.blocks.push(id);
@@ -119,7 +120,8 @@ fn dealt(seed: u64, spans: usize) -> (Vec<Span>, Vec<(Vec<Span>, bool)>) {
         // Which of two with equal id, kind, start and end comes first would be anybody's guess.
         span.end = span.end.max(span.start) + 10 * at as u64;
     }
-    let mut pieces: Vec<(Vec<Span>, bool)> = (0..1 + random.index(5)).map(|_| (vec![], random.chance(50))).collect();
+    let mut pieces: Vec<(Vec<Span>, bool)> =
+        (0..1 + random.index(5)).map(|_| (vec![], random.chance(50))).collect();
     let mut all = Vec::new();
     for span in trace {
         for _ in 0..=random.below(10) / 8 {
@@ -159,7 +161,10 @@ async fn a_large_trace_comes_in_portions_and_is_the_same() {
         let found = World::of(&pieces, PLENTY).await.all(id).await;
         assert!(found.len() > 1 && found.iter().all(|portion| portion.len() <= PORTION_SPANS), "seed {seed}");
         for (before, after) in found.iter().zip(&found[1..]) {
-            assert!(before.last().map(|span| span.start) <= after.first().map(|span| span.start), "seed {seed}");
+            assert!(
+                before.last().map(|span| span.start) <= after.first().map(|span| span.start),
+                "seed {seed}"
+            );
         }
         let key = |span: &Span| (span.start, span.span_id, span.kind as u8);
         assert!(found.iter().all(|portion| portion.is_sorted_by_key(key)), "seed {seed}");
@@ -175,7 +180,8 @@ async fn a_large_trace_comes_in_portions_and_is_the_same() {
 #[tokio::test]
 async fn spans_that_are_large_make_small_portions() {
     let text = "x".repeat(1 << 20);
-    let span = |id| SpanBuilder::new("s").trace(7).id(id).start_ms(id).attribute("text", text.as_str()).build();
+    let span =
+        |id| SpanBuilder::new("s").trace(7).id(id).start_ms(id).attribute("text", text.as_str()).build();
     let spans: Vec<Span> = (1..=20).map(span).collect();
     let world = World::of(&[(spans[..9].to_vec(), true), (spans[9..].to_vec(), false)], PLENTY).await;
     let found = world.all(spans[0].trace_id).await;

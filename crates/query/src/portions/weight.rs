@@ -35,7 +35,8 @@ impl Weights {
 
 fn own(span: &Span) -> usize {
     let texts = [&span.trace_state, &span.name, &span.status_message];
-    let events = span.events.iter().map(|event| size_of_val(event) + event.name.len() + list(&event.attributes));
+    let events =
+        span.events.iter().map(|event| size_of_val(event) + event.name.len() + list(&event.attributes));
     let links = span.links.iter().map(|link| {
         let ids = link.trace_id.len() + link.span_id.len();
         size_of_val(link) + ids + link.trace_state.len() + list(&link.attributes)

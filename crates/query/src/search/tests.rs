@@ -36,7 +36,8 @@ async fn found(world: &World, query: &str) -> SearchResponse {
 async fn measured(world: &World, query: &str) -> crate::MetricsResponse {
     let source = world.source().await;
     let context = SearchContext { budget: &world.budget, source: Arc::new(source), parallelism: 2 };
-    let window = MetricsWindow::Range { start: BASE_TIME - SECOND, end: BASE_TIME + 100 * SECOND, step: SECOND };
+    let window =
+        MetricsWindow::Range { start: BASE_TIME - SECOND, end: BASE_TIME + 100 * SECOND, step: SECOND };
     let query = parse_validated(query).expect("TraceQL");
     let request = MetricsRequest { query, window, exemplars: 0, max_series: 0 };
     metrics(&context, &request, &mut |_| {}).await.expect("measures")
@@ -69,7 +70,9 @@ async fn a_large_trace_is_found_the_same_whatever_pieces_it_is_in() {
             assert_eq!(found.traces, expected.traces, "seed {seed}: {query}");
             assert_eq!(found.partial, None, "seed {seed}: {query}");
         }
-        for query in ["{ } | rate() by (resource.service.name)", "{ status = error } | avg_over_time(duration)"] {
+        for query in
+            ["{ } | rate() by (resource.service.name)", "{ status = error } | avg_over_time(duration)"]
+        {
             let (expected, found) = (measured(&whole, query).await, measured(&dealt, query).await);
             assert!(!expected.series.is_empty());
             assert_eq!(found.series, expected.series, "seed {seed}: {query}");

@@ -7,8 +7,8 @@ use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use vivace_base::Holder;
 use vivace_model::{Tenants, Trace, TraceId};
-use vivace_query::{QueryError, WholeTrace};
 use vivace_query::trace::{DiffFormat, TraceDiff, diff as difference};
+use vivace_query::{QueryError, WholeTrace};
 
 use super::accept::Format;
 use super::error::{ApiError, tenants_of};

@@ -115,7 +115,7 @@ async fn blocks_of_format_1_stay_readable() {
     let reader = fixture("block-v1").await;
     assert_eq!(read_all(&reader, None).await, fixture_spans());
     let runs = reader.trace_runs(&MemoryBudget::new(ByteSize::from_mib(16))).await.expect("from the spans");
-    assert!(runs.len() == 120 && !runs.distinct(), "its writer did not look for duplicates");
+    assert!(runs.len() == 120 && !runs.is_distinct(0), "its writer did not look for duplicates");
 }
 
 /// Bytes of format 2, kept forever. `VIVACE_WRITE_FIXTURES=1` writes them anew while format 2 is not released.
@@ -131,7 +131,7 @@ async fn blocks_of_format_2_stay_readable() {
     let (reader, budget) = (fixture("block-v2").await, MemoryBudget::new(ByteSize::from_mib(16)));
     assert_eq!(read_all(&reader, None).await, fixture_spans());
     let runs = reader.trace_runs(&budget).await.expect("from the index");
-    assert!(runs.len() == 120 && runs.distinct());
+    assert!(runs.len() == 120 && runs.is_distinct(0));
     let ids = reader.trace_ids(&budget).await.expect("from the index");
     let seventh = fixture_spans()[7].trace_id;
     assert_eq!(ids.find(TraceHash::of(&seventh)).collect::<Vec<_>>(), [7]);

@@ -31,7 +31,14 @@ impl TraceForm for TraceJson {
             Self::Response => r#"{"trace":{"resourceSpans":["#,
         };
         let (headings, order) = group(&spans);
-        Box::new(Chunks::new(Batches { spans, headings, order, next: 0, before: Some(before), heading: None }))
+        Box::new(Chunks::new(Batches {
+            spans,
+            headings,
+            order,
+            next: 0,
+            before: Some(before),
+            heading: None,
+        }))
     }
 
     fn tail(&self, message: Option<&str>) -> Bytes {
