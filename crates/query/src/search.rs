@@ -134,12 +134,8 @@ impl Found {
 
 impl Job {
     fn new(context: &SearchContext<'_>, request: &SearchRequest, plan: SearchPlan) -> Self {
-        let wanted = Wanted {
-            filters: plan.filters.clone(),
-            condition: plan.condition.clone(),
-            range: request.range,
-            duration: request.min_duration.unwrap_or(0)..=request.max_duration.unwrap_or(u64::MAX),
-        };
+        let duration = request.min_duration.unwrap_or(0)..=request.max_duration.unwrap_or(u64::MAX);
+        let wanted = Wanted { duration, ..Wanted::by_plan(&plan, request.range) };
         let looker = Looker {
             source: Arc::clone(&context.source),
             budget: Arc::clone(context.budget),
@@ -160,8 +156,7 @@ impl Job {
                     looked.candidates(&self.plan.condition).partition(|at| {
                         hits::suffice(&self.plan) && looked.runs.is_distinct(looked.entries[*at])
                     });
-                let newest = newest.get(..self.limit).unwrap_or(&newest);
-                found.traces = self.results(&looked, newest).await?;
+                found.traces = self.results(&looked, &newest).await?;
                 let place = |at: usize| vec![Place { piece, entry: looked.entries[at] }];
                 let others = self.decide_apart(others.into_iter().map(place).collect(), &mut found).await?;
                 let entries: Vec<usize> = others.iter().flatten().map(|place| place.entry).collect();
@@ -184,10 +179,12 @@ impl Job {
         Ok(found)
     }
 
-    /// The results of traces of one piece. One that does not fit into memory is left out.
+    /// The results of the first of these traces that match, as many as are wanted. One that does not fit into memory is
+    /// left out.
     async fn results(&self, looked: &Looked<'_>, traces: &[usize]) -> Result<Vec<TraceMatch>, QueryError> {
-        let read = async |traces| {
-            hits::results(&self.looker, &self.plan, looked, traces, self.spans_per_span_set).await
+        let read = async |traces: &[usize]| {
+            let limits = (self.limit, self.spans_per_span_set);
+            hits::results(&self.looker, &self.plan, looked, traces.iter().copied(), limits).await
         };
         match read(traces).await {
             Err(QueryError::NoMemory(_)) => {}
@@ -201,6 +198,9 @@ impl Job {
                     self.looker.leave_out(&[place], refused).await?;
                 }
                 read => results.extend(read?),
+            }
+            if results.len() >= self.limit {
+                break;
             }
         }
         Ok(results)
@@ -244,12 +244,7 @@ pub(crate) async fn every_trace(
     assembled: Projection,
     mut each: impl FnMut(vivace_model::Trace) -> Result<bool, QueryError>,
 ) -> Result<(), QueryError> {
-    let wanted = Wanted {
-        filters: plan.filters.clone(),
-        condition: plan.condition.clone(),
-        range,
-        duration: 0..=u64::MAX,
-    };
+    let wanted = Wanted::by_plan(plan, range);
     let (source, budget) = (Arc::clone(&context.source), Arc::clone(context.budget));
     let looker = Looker { source, budget, wanted, assembled };
     let mut units = Units::new(&looker.source, &looker.wanted, context.budget).await?;

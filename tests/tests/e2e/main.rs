@@ -4,6 +4,7 @@ mod bad_input;
 mod bench;
 mod compaction;
 mod crash;
+mod duckdb;
 mod giant;
 mod graceful;
 mod grafana;

@@ -5,11 +5,11 @@ use std::collections::HashSet;
 
 use arrow::array::Int8Array;
 use vivace_base::UnixNanos;
-use vivace_model::{SpanId, TimeRange, TraceId, schema};
+use vivace_model::{SpanId, TimeRange, TraceId, Value, schema};
 use vivace_storage::columns::column;
 
-use super::{Hit, Rows, Shown, Stats, contributing, service_stats, text};
-use crate::look::{Looked, Looker, meets};
+use super::{Hit, Rows, Shown, Stats, contributing, counted, service_stats, text};
+use crate::look::{Looked, Looker};
 use crate::plan::{PlanStage, SearchPlan};
 use crate::spread::Place;
 use crate::{QueryError, SpanSet, TraceMatch};
@@ -26,7 +26,7 @@ pub(crate) async fn result(
     places: &[Place],
     spans_per_span_set: usize,
 ) -> Result<Option<TraceMatch>, QueryError> {
-    let [PlanStage::Spanset(spanset)] = plan.stages.as_slice() else { return Ok(None) };
+    let Some((PlanStage::Spanset(spanset), counts)) = plan.stages.split_first() else { return Ok(None) };
     let mut parts: Vec<Looked<'_>> = Vec::with_capacity(places.len());
     for place in places {
         parts.extend(looker.look_at(*place).await?);
@@ -37,7 +37,8 @@ pub(crate) async fn result(
     };
     let of_filter = |filter: usize| parts.iter().map(|part| part.matches[filter].count_set_bits()).sum();
     let matched: Vec<usize> = (0..plan.filters.len()).map(of_filter).collect();
-    if !meets(&plan.condition, &|filter| u32::try_from(matched[filter]).unwrap_or(u32::MAX)) {
+    let often = |filter: usize, least| i64::try_from(matched[filter]).unwrap_or(i64::MAX) >= least;
+    if !plan.condition.is_met(&often) {
         return Ok(None);
     }
     let filters = contributing(spanset, &|filter| matched[filter] > 0);
@@ -48,15 +49,17 @@ pub(crate) async fn result(
         let (hit, selected) = choose(part, &filters, limit);
         count += selected;
         let hits = [hit];
-        for (service, of_part) in service_stats(looker, part, &hits).await?.into_iter().flatten() {
+        let rows = Rows::read(looker, part, plan, &hits, &[schema::KIND]).await?;
+        for (service, of_part) in service_stats(looker, part, &hits, &rows).await?.into_iter().flatten() {
             let all = stats.entry(service).or_default();
             all.span_count += of_part.span_count;
             all.error_count += of_part.error_count;
         }
-        read.push(Rows::read(looker, part, plan, &hits, &[schema::KIND]).await?);
+        read.push(rows);
     }
+    let Some(attributes) = counted(counts, count) else { return Ok(None) };
     let count = u32::try_from(count).unwrap_or(u32::MAX);
-    put_together(plan, &parts, &read, &filters, limit, Whole { range, stats, count })
+    put_together(plan, &parts, &read, &filters, limit, Whole { range, stats, count, attributes })
 }
 
 /// What is known of the trace already.
@@ -64,6 +67,7 @@ struct Whole {
     range: TimeRange,
     stats: Stats,
     count: u32,
+    attributes: Vec<(String, Value)>,
 }
 
 /// The rows of a part that may be shown: the first of each filter; and how many are selected.
@@ -75,7 +79,7 @@ fn choose(part: &Looked<'_>, filters: &[usize], limit: usize) -> (Hit, usize) {
         bits().flat_map(|bits| bits.set_indices().take(limit)).map(|row| first + row).collect();
     shown.sort_unstable();
     shown.dedup();
-    (Hit { entry: part.entries[0], shown, matched: 0 }, selected)
+    (Hit { entry: part.entries[0], shown, matched: 0, attributes: Vec::new() }, selected)
 }
 
 fn put_together(
@@ -130,7 +134,7 @@ fn put_together(
         span_sets: vec![SpanSet {
             spans: spans.iter().map(|((shown, _), row)| shown.span(*row)).collect(),
             matched: whole.count,
-            attributes: Vec::new(),
+            attributes: whole.attributes,
         }],
         service_stats: whole.stats,
     }))

@@ -65,6 +65,9 @@ async fn a_large_trace_is_found_the_same_whatever_pieces_it_is_in() {
             "{ span.retry = true } && { name = \"select\" }",
             "{ name = \"nothing has this\" }",
             "{ name = \"nothing has this\" } || { kind = client }",
+            "{ } | count() > 100",
+            "{ status = error } | count() >= 1 | count() < 1000000",
+            "{ status = error } | count() > 1000000",
         ] {
             let (expected, found) = (found(&whole, query).await, found(&dealt, query).await);
             assert_eq!(found.traces, expected.traces, "seed {seed}: {query}");
