@@ -37,7 +37,7 @@ pub(super) struct Merge {
     identities: Identities,
     /// Rows of a piece that are decoded at once.
     batch_rows: usize,
-    /// For identities, pages and two portions: the one that was given away and the next.
+    /// For identities, pages, a portion and what is written of it.
     fixed: u64,
     reserved: Reservation,
 }

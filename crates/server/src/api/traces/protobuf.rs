@@ -33,18 +33,22 @@ impl TraceForm for TraceProtobuf {
     }
 
     fn portion(&self, spans: Vec<Span>, _: bool) -> Box<dyn Iterator<Item = Bytes> + Send> {
-        let head = match self {
-            Self::Bare => None,
-            // The length comes first, so the pieces are made twice.
-            Self::Response => Some(head(encoded_len(&spans))),
-        };
-        let mut done = 0;
-        let pieces = std::iter::from_fn(move || {
-            let spans = spans.get(done..)?.chunks(SPANS_AT_ONCE).next()?;
-            done += spans.len();
-            Some(piece(spans))
-        });
-        Box::new(head.into_iter().chain(pieces))
+        match self {
+            Self::Bare => {
+                let mut done = 0;
+                Box::new(std::iter::from_fn(move || {
+                    let spans = spans.get(done..)?.chunks(SPANS_AT_ONCE).next()?;
+                    done += spans.len();
+                    Some(piece(spans))
+                }))
+            }
+            // Its length comes first.
+            Self::Response => {
+                let pieces: Vec<Bytes> = spans.chunks(SPANS_AT_ONCE).map(piece).collect();
+                let head = head(pieces.iter().map(Bytes::len).sum());
+                Box::new(std::iter::once(head).chain(pieces))
+            }
+        }
     }
 
     fn tail(&self, message: Option<&str>) -> Bytes {
