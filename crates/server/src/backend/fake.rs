@@ -11,7 +11,8 @@ use vivace_ingest::{Accepted, IngestError, IngestStats};
 use vivace_model::{TenantId, Tenants, Trace, TraceId};
 use vivace_query::{
     MetricsRequest, MetricsResponse, Progress, QueryError, SearchRequest, SearchResponse, ServiceGraph,
-    ServiceGraphRequest, TagNames, TagNamesRequest, TagValues, TagValuesRequest, TraceResponse,
+    ServiceGraphRequest, TagNames, TagNamesRequest, TagValues, TagValuesRequest, TracePortions,
+    TraceResponse,
 };
 use vivace_storage::{CompactionStats, WalStats};
 
@@ -123,6 +124,7 @@ impl Backend for FakeBackend {
     async fn trace(&self, _: &Tenants, id: TraceId) -> Result<TraceResponse, QueryError> {
         self.admit()?;
         let trace = self.trace.clone().filter(|trace| trace.id() == id);
+        let trace = trace.map(|trace| TracePortions::of(trace, None));
         Ok(TraceResponse { trace, partial: self.incomplete.clone() })
     }
 
