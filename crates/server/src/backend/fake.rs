@@ -13,7 +13,7 @@ use vivace_query::{
     MetricsRequest, MetricsResponse, Progress, QueryError, SearchRequest, SearchResponse, TagNames,
     TagNamesRequest, TagValues, TagValuesRequest, TraceResponse,
 };
-use vivace_storage::{CompactionStats, WalStats};
+use vivace_storage::{CompactionStats, Snapshot, WalStats};
 
 use super::Backend;
 use crate::config::{Config, ConfigArgs};
@@ -146,5 +146,9 @@ impl Backend for FakeBackend {
 
     fn compaction_stats(&self) -> CompactionStats {
         CompactionStats::default()
+    }
+
+    fn stored(&self) -> Vec<(TenantId, Arc<Snapshot>)> {
+        Vec::new()
     }
 }
