@@ -1,7 +1,8 @@
 // The cells of a latency heatmap.
 
-import { type Series, labelOf, numberOf } from '../api';
+import type { Series } from '../api';
 import type { TimeRange } from '../time';
+import { labelOf, numberOf } from '../values';
 import type { Area } from './area';
 
 export interface Cells {

@@ -1,10 +1,10 @@
 import { useState } from 'preact/hooks';
 
-import { textOf } from '../api';
 import { ago, compact, count, dateTime, duration, shortDateTime } from '../format';
 import { address, navigate, update } from '../router';
 import { text } from '../text';
 import { Dot, Link } from '../ui/basics';
+import { textOf } from '../values';
 import type { TraceRow } from './rows';
 import { type SortKey, hovered, sort } from './state';
 
