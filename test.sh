@@ -53,11 +53,12 @@ install_rust() {
     fail "the toolchain of rust-toolchain.toml lacks rustfmt or clippy"
 }
 
-# The official OpenTelemetry SDK and gRPC library, with which end-to-end tests send spans and ask questions.
+# The official OpenTelemetry SDK and gRPC library, with which end-to-end tests send spans and ask questions, and DuckDB, with
+# which they read blocks.
 install_sdk() {
   local venv=$cache/venv wanted=tests/sdk/requirements.txt
   if ! cmp -s "$wanted" "$venv/installed.txt"; then
-    step "installing the OpenTelemetry SDK and gRPC for Python"
+    step "installing the OpenTelemetry SDK, gRPC and DuckDB for Python"
     rm -rf "$venv"
     python3 -m venv "$venv"
     "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps --requirement "$wanted"

@@ -1,6 +1,7 @@
 //! The data-driven cases of `tests/cases/`: spans, queries, and what they find. The format stands in
 //! `tests/cases/README.md`.
 
+mod blocks;
 mod expected;
 mod parse;
 mod question;

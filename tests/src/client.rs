@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use opentelemetry_proto::tonic::trace::v1::TracesData;
 use prost::Message;
+use reqwest::RequestBuilder;
 use serde_json::Value;
 
 const TIMEOUT: Duration = Duration::from_secs(60);
@@ -107,16 +108,7 @@ impl Client {
 
     /// GET with parameters and header fields.
     pub async fn get_with(&self, path: &str, parameters: &[(&str, &str)], headers: &[(&str, &str)]) -> Reply {
-        let url = format!("{}{path}", self.base);
-        let mut request = self.http.get(&url).query(parameters);
-        for (name, value) in headers {
-            request = request.header(*name, *value);
-        }
-        if let Some(tenant) = &self.tenant {
-            request = request.header("X-Scope-OrgID", tenant);
-        }
-        let response = request.send().await.unwrap_or_else(|e| panic!("no answer from {url}: {e}"));
-        Reply::read(response).await.unwrap_or_else(|e| panic!("half an answer from {url}: {e}"))
+        self.send(self.http.get(self.url(path)).query(parameters), headers).await
     }
 
     /// POST of JSON.
@@ -126,16 +118,22 @@ impl Client {
 
     /// POST of JSON with header fields.
     pub async fn post_json_with(&self, path: &str, body: &Value, headers: &[(&str, &str)]) -> Reply {
-        let url = format!("{}{path}", self.base);
-        let mut request = self.http.post(&url).body(body.to_string());
+        self.send(self.http.post(self.url(path)).body(body.to_string()), headers).await
+    }
+
+    fn url(&self, path: &str) -> String {
+        format!("{}{path}", self.base)
+    }
+
+    async fn send(&self, mut request: RequestBuilder, headers: &[(&str, &str)]) -> Reply {
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
         if let Some(tenant) = &self.tenant {
             request = request.header("X-Scope-OrgID", tenant);
         }
-        let response = request.send().await.unwrap_or_else(|e| panic!("no answer from {url}: {e}"));
-        Reply::read(response).await.unwrap_or_else(|e| panic!("half an answer from {url}: {e}"))
+        let response = request.send().await.unwrap_or_else(|e| panic!("no answer from {}: {e}", self.base));
+        Reply::read(response).await.unwrap_or_else(|e| panic!("half an answer from {}: {e}", self.base))
     }
 
     /// GET of JSON, as clients that ask for it do; the status must be 200.

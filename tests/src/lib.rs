@@ -13,6 +13,7 @@ pub mod sdk;
 pub mod server;
 pub mod spans;
 pub mod traffic;
+pub mod wild;
 
 pub use client::{Client, Reply};
 pub use otlp::{Compression, Encoding, Otlp};

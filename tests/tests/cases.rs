@@ -1,6 +1,6 @@
-//! Every case of `tests/cases/`, each query five ways: what the file says by hand, the naive evaluator, and the engine
-//! over all spans in the head, in one block, and split mid-trace over two blocks and the head. And random queries over
-//! random traces, all ways but the first.
+//! Every case of `tests/cases/`, each query many ways: what the file says by hand, the naive evaluator, and the engine
+//! over the spans in the head, in a block, split mid-trace over two blocks and the head, and in blocks of every format
+//! feature ([`Way`]). And random queries over random traces, all ways but the first.
 
 #[path = "cases/grammar.rs"]
 mod grammar;

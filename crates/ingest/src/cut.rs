@@ -20,7 +20,8 @@ const LAST_PAUSE: Duration = Duration::from_secs(30);
 /// Building a block takes about the head's arrays again, sorted, and the file's bytes.
 const BUILD_FACTOR: u64 = 2;
 
-/// What building a block of so many bytes of head takes. The index is made before the second copy of the head.
+/// What building a block of so many bytes of head takes. The index is made before the second copy of the head; what it
+/// keeps of rows and traces ([`limits::INDEX_ROW`], [`limits::INDEX_TRACE`]) is less than a row takes in the head.
 fn build_memory(head_bytes: u64) -> u64 {
     let with_index = head_bytes.saturating_add(limits::INDEX_BUILD);
     head_bytes.saturating_mul(BUILD_FACTOR).max(with_index)

@@ -1,5 +1,6 @@
 //! OTLP to columns, and spans to OTLP. The only place that knows how one becomes the other.
 
+mod any;
 mod columns;
 #[cfg(test)]
 mod decode;

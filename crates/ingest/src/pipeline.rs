@@ -61,7 +61,7 @@ pub struct Accepted {
     pub accepted: u64,
     /// Spans that were refused; OTLP `rejected_spans`.
     pub rejected: u64,
-    /// Why, and which; OTLP `error_message`. Empty when none was refused.
+    /// Why, and which, and which attributes were left out; OTLP `error_message`. Empty when all was taken as it is.
     pub message: String,
 }
 

@@ -7,9 +7,6 @@ use serde_json::{Map, Value as Json, json};
 
 use crate::Value;
 
-/// How deep arrays and maps may nest in stored JSON; deeper levels are read as [`Value::Empty`].
-const MAX_DEPTH: usize = 64;
-
 impl Value {
     /// The value as OTLP JSON `AnyValue`.
     pub fn to_json(&self) -> String {
@@ -34,9 +31,9 @@ impl Value {
         }
     }
 
-    /// Reads what [`Value::to_json`] wrote; anything else is [`None`].
+    /// Reads what [`Value::to_json`] wrote of a value within [`Value::MAX_DEPTH`]; anything else is [`None`].
     pub fn from_json(text: &str) -> Option<Value> {
-        decode(&serde_json::from_str(text).ok()?, MAX_DEPTH)
+        decode(&serde_json::from_str(text).ok()?)
     }
 }
 
@@ -63,8 +60,8 @@ fn encode(value: &Value) -> Json {
     }
 }
 
-fn decode(json: &Json, depth: usize) -> Option<Value> {
-    let depth = depth.checked_sub(1)?;
+/// As deep as serde_json reads.
+fn decode(json: &Json) -> Option<Value> {
     let Some((kind, content)) = json.as_object()?.iter().next() else { return Some(Value::Empty) };
     match kind.as_str() {
         "stringValue" => Some(Value::String(content.as_str()?.to_owned())),
@@ -73,12 +70,12 @@ fn decode(json: &Json, depth: usize) -> Option<Value> {
         "doubleValue" => decode_float(content).map(Value::Float),
         "bytesValue" => BASE64.decode(content.as_str()?).ok().map(Value::Bytes),
         "arrayValue" => {
-            let items = members(content)?.iter().map(|item| decode(item, depth).unwrap_or(Value::Empty));
+            let items = members(content)?.iter().map(|item| decode(item).unwrap_or(Value::Empty));
             Some(Value::Array(items.collect()))
         }
         "kvlistValue" => members(content)?
             .iter()
-            .map(|item| decode_entry(item.as_object()?, depth))
+            .map(|item| decode_entry(item.as_object()?))
             .collect::<Option<_>>()
             .map(Value::Map),
         _ => None,
@@ -89,8 +86,8 @@ fn members(content: &Json) -> Option<&Vec<Json>> {
     content.as_object()?.get("values")?.as_array()
 }
 
-fn decode_entry(entry: &Map<String, Json>, depth: usize) -> Option<(String, Value)> {
-    let value = entry.get("value").and_then(|value| decode(value, depth)).unwrap_or(Value::Empty);
+fn decode_entry(entry: &Map<String, Json>) -> Option<(String, Value)> {
+    let value = entry.get("value").and_then(decode).unwrap_or(Value::Empty);
     Some((entry.get("key")?.as_str()?.to_owned(), value))
 }
 

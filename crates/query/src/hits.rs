@@ -13,7 +13,7 @@ use vivace_storage::Projection;
 use vivace_storage::columns::{AttributeValues, TextColumn, ValueRef, column, text_column};
 use vivace_traceql::Attribute;
 
-use crate::eval::{Operand, columnar, trace_level};
+use crate::eval::{Operand, columnar, compare, trace_level};
 use crate::look::{Looked, Looker, joined};
 use crate::plan::{PlanSpanset, PlanStage, SearchPlan};
 use crate::{MatchedSpan, QueryError, ServiceStats, SpanSet, TraceMatch};
@@ -33,32 +33,54 @@ struct Hit {
     /// Rows in the piece.
     shown: Vec<usize>,
     matched: u32,
+    /// Of the span set.
+    attributes: Vec<(String, Value)>,
 }
 
-/// The results of the given traces, by their position in [`Looked::entries`], in that order. They meet the plan's
-/// condition.
+/// The results of the first `limit` of the given traces that match, by their position in [`Looked::entries`], in that
+/// order. They meet the plan's condition.
 pub(crate) async fn results(
     looker: &Looker,
     plan: &SearchPlan,
     looked: &Looked<'_>,
-    traces: &[usize],
-    spans_per_span_set: usize,
+    traces: impl Iterator<Item = usize>,
+    (limit, spans_per_span_set): (usize, usize),
 ) -> Result<Vec<TraceMatch>, QueryError> {
-    let [PlanStage::Spanset(spanset)] = plan.stages.as_slice() else { return Ok(Vec::new()) };
-    let hit = |at: &usize| {
-        let rows = looked.rows_of(*at);
-        let first = looked.runs.rows(looked.entries[*at]).start;
+    let Some((PlanStage::Spanset(spanset), counts)) = plan.stages.split_first() else {
+        return Ok(Vec::new());
+    };
+    let hit = |at: usize| {
+        let rows = looked.rows_of(at);
+        let first = looked.runs.rows(looked.entries[at]).start;
         let (shown, matched) = choose(spanset, &looked.matches, &rows, spans_per_span_set.max(1));
         let shown = shown.into_iter().map(|row| first + row - rows.start).collect();
-        Hit { entry: looked.entries[*at], shown, matched: u32::try_from(matched).unwrap_or(u32::MAX) }
+        let attributes = counted(counts, matched)?;
+        let matched = u32::try_from(matched).unwrap_or(u32::MAX);
+        Some(Hit { entry: looked.entries[at], shown, matched, attributes })
     };
-    let hits: Vec<Hit> = traces.iter().map(hit).collect();
-    let stats = service_stats(looker, looked, &hits).await?;
+    let hits: Vec<Hit> = traces.filter_map(hit).take(limit).collect();
     let rows = Rows::read(looker, looked, plan, &hits).await?;
+    let stats = service_stats(looker, looked, &hits, &rows).await?;
     let shown: Vec<Shown<'_>> =
         rows.batches.iter().map(|batch| Shown::new(plan, batch)).collect::<Result<_, _>>()?;
     let hits = hits.into_iter().zip(stats);
     Ok(hits.filter_map(|(hit, stats)| result(looked, &rows, &shown, hit, stats)).collect())
+}
+
+/// What stages that count say of so many spans, each once; [`None`] when they do not let them pass.
+fn counted(stages: &[PlanStage], matched: usize) -> Option<Vec<(String, Value)>> {
+    let count = i64::try_from(matched).unwrap_or(i64::MAX);
+    let mut attributes: Vec<(String, Value)> = Vec::new();
+    for stage in stages {
+        let PlanStage::Scalar(scalar) = stage else { return None };
+        if !compare(scalar.op, &Operand::Int(count), &scalar.literal) {
+            return None;
+        }
+        if attributes.is_empty() {
+            attributes.push((scalar.label.clone(), Value::Int(count)));
+        }
+    }
+    Some(attributes)
 }
 
 /// The first rows that a spanset selects in a trace's rows, in its order, and how many it selects: the left side's,
@@ -105,33 +127,53 @@ fn contributing(spanset: &PlanSpanset, matched: &dyn Fn(usize) -> bool) -> Vec<u
 
 type Stats = BTreeMap<String, ServiceStats>;
 
-async fn service_stats(looker: &Looker, looked: &Looked<'_>, hits: &[Hit]) -> Result<Vec<Stats>, QueryError> {
-    let mut projection = Projection { fixed: vec![schema::STATUS], ..Projection::default() };
-    projection.attribute(AttributeScope::Resource, SERVICE_NAME);
+/// How many spans of each service every hit has.
+async fn service_stats(
+    looker: &Looker,
+    looked: &Looked<'_>,
+    hits: &[Hit],
+    rows: &Rows,
+) -> Result<Vec<Stats>, QueryError> {
     let mut order: Vec<usize> = (0..hits.len()).collect();
     order.sort_by_key(|at| hits[*at].entry);
     let runs = || order.iter().map(|at| looked.runs.rows(hits[*at].entry));
     let mut owners = order.iter().zip(runs()).flat_map(|(at, rows)| std::iter::repeat_n(*at, rows.len()));
     let mut stats: Vec<Stats> = vec![Stats::new(); hits.len()];
+    if rows.whole {
+        rows.batches.iter().try_for_each(|batch| count_services(batch, &mut owners, &mut stats))?;
+        return Ok(stats);
+    }
+    let mut projection = Projection { fixed: vec![schema::STATUS], ..Projection::default() };
+    projection.attribute(AttributeScope::Resource, SERVICE_NAME);
     let ranges = joined(runs());
     let mut batches = looker.source.read(looked.piece, Some(&ranges), &projection, &looker.budget).await?;
     while let Some(batch) = batches.try_next().await? {
         let _reserved = looker.budget.reserve(Holder::Query, batch.get_array_memory_size() as u64)?;
-        let services = AttributeValues::gather(&batch, AttributeScope::Resource, SERVICE_NAME)?.0;
-        let statuses: &Int8Array = column(&batch, schema::STATUS)?;
-        for (row, owner) in (0..batch.num_rows()).zip(&mut owners) {
-            let service = text(services[row]).unwrap_or_default();
-            let of_trace = &mut stats[owner];
-            if !of_trace.contains_key(service) {
-                of_trace.insert(service.to_owned(), ServiceStats::default());
-            }
-            let Some(stats) = of_trace.get_mut(service) else { continue };
-            stats.span_count += 1;
-            let is_error = StatusCode::from_otlp(statuses.value(row).into()) == StatusCode::Error;
-            stats.error_count += u32::from(is_error);
-        }
+        count_services(&batch, &mut owners, &mut stats)?;
     }
     Ok(stats)
+}
+
+/// Adds the spans of a batch, each of which belongs to the next owner.
+fn count_services(
+    batch: &RecordBatch,
+    owners: &mut impl Iterator<Item = usize>,
+    stats: &mut [Stats],
+) -> Result<(), QueryError> {
+    let services = AttributeValues::gather(batch, AttributeScope::Resource, SERVICE_NAME)?.0;
+    let statuses: &Int8Array = column(batch, schema::STATUS)?;
+    for (row, owner) in (0..batch.num_rows()).zip(owners) {
+        let service = text(services[row]).unwrap_or_default();
+        let of_trace = &mut stats[owner];
+        if !of_trace.contains_key(service) {
+            of_trace.insert(service.to_owned(), ServiceStats::default());
+        }
+        let Some(stats) = of_trace.get_mut(service) else { continue };
+        stats.span_count += 1;
+        let is_error = StatusCode::from_otlp(statuses.value(row).into()) == StatusCode::Error;
+        stats.error_count += u32::from(is_error);
+    }
+    Ok(())
 }
 
 fn text(value: Option<ValueRef<'_>>) -> Option<&str> {
@@ -146,6 +188,8 @@ struct Rows {
     batches: Vec<RecordBatch>,
     /// The rows in the piece that the batches are, in order, and how many come before each range.
     ranges: Vec<(Range<usize>, usize)>,
+    /// Whether those are all rows of the hits.
+    whole: bool,
     _reserved: vivace_base::Reservation,
 }
 
@@ -163,6 +207,7 @@ impl Rows {
             schema::NAME,
             schema::START,
             schema::DURATION,
+            schema::STATUS,
         ]);
         projection.attribute(AttributeScope::Resource, SERVICE_NAME);
         plan.shown.iter().for_each(|attribute| columnar::project_attribute(attribute, &mut projection));
@@ -171,7 +216,8 @@ impl Rows {
         let whole = joined(entries.iter().map(|entry| looked.runs.rows(*entry)));
         // Parents are found only in traces read from their beginning.
         let needs_whole = projection.fixed.contains(&schema::PARENT_SPAN_ID);
-        let ranges = if needs_whole || whole.iter().map(Range::len).sum::<usize>() <= READ_WHOLE {
+        let is_whole = needs_whole || whole.iter().map(Range::len).sum::<usize>() <= READ_WHOLE;
+        let ranges = if is_whole {
             whole
         } else {
             let roots = hits.iter().filter_map(|hit| looked.runs.root(hit.entry));
@@ -193,7 +239,7 @@ impl Rows {
             before += range.len();
             (range, at)
         });
-        Ok(Self { batches, ranges: counted.collect(), _reserved: reserved })
+        Ok(Self { batches, ranges: counted.collect(), whole: is_whole, _reserved: reserved })
     }
 
     /// Where a row of the piece is; [`None`] when it was not read.
@@ -287,7 +333,7 @@ fn result(
         span_sets: vec![SpanSet {
             spans: spans.iter().map(|(shown, row)| shown.span(*row)).collect(),
             matched: hit.matched,
-            attributes: Vec::new(),
+            attributes: hit.attributes,
         }],
         service_stats,
     })

@@ -186,7 +186,8 @@ impl Looked<'_> {
     /// together by id, as they stand.
     pub(crate) fn candidates(&self, condition: &Condition) -> impl Iterator<Item = usize> {
         let matched: Vec<Vec<u32>> = self.matches.iter().map(|bits| self.count(bits)).collect();
-        let meets = move |at: &usize| meets(condition, &|filter| matched.get(filter).map_or(0, |n| n[*at]));
+        let often = move |filter: usize, at: usize| matched.get(filter).map_or(0, |counts| counts[at]);
+        let meets = |at: &usize| condition.is_met(&|filter, least| i64::from(often(filter, *at)) >= least);
         let mut found: Vec<usize> = (0..self.entries.len()).filter(meets).collect();
         found.sort_by_key(|at| Reverse(self.runs.range(self.entries[*at]).start));
         found.into_iter()
@@ -220,17 +221,6 @@ pub(crate) fn joined(rows: impl Iterator<Item = Range<usize>>) -> Vec<Range<usiz
         }
     }
     ranges
-}
-
-/// Whether a trace in which the filters matched so often meets the condition.
-fn meets(condition: &Condition, matched: &dyn Fn(usize) -> u32) -> bool {
-    match condition {
-        Condition::Any => true,
-        Condition::Matched(filter) => matched(*filter) > 0,
-        Condition::MatchedOften { filter, at_least } => i64::from(matched(*filter)) >= *at_least,
-        Condition::And(left, right) => meets(left, matched) && meets(right, matched),
-        Condition::Or(left, right) => meets(left, matched) || meets(right, matched),
-    }
 }
 
 /// Reads the wanted columns of all spans at these places, by the position of the places.

@@ -22,7 +22,7 @@ pub(crate) struct SearchPlan {
     pub(crate) filters: Vec<Filter>,
     /// What the filters must have matched in a trace for it to have a chance.
     pub(crate) condition: Condition,
-    /// Whether the condition is not only necessary but sufficient.
+    /// Whether the condition, together with counts of spans that follow, is not only necessary but sufficient.
     pub(crate) exact: bool,
     /// Which spans the pipeline selects, if each span can be decided on alone.
     pub(crate) local: Option<Local>,
@@ -170,11 +170,19 @@ impl SearchPlan {
         let mut compiler = Compiler::default();
         let (stages, condition) = compiler.stages(&pipeline.stages)?;
         let needs_trace = compiler.filters.iter().any(Filter::needs_trace);
-        let exact =
-            !needs_trace && matches!(stages.as_slice(), [PlanStage::Spanset(only)] if is_algebra(only));
+        let exact = !needs_trace && is_counted_algebra(&stages);
         let local = local(&stages).filter(|_| !needs_trace);
         Ok(Self { filters: compiler.filters, condition, exact, local, stages, shown: compiler.shown })
     }
+}
+
+/// Whether a pipeline selects spans once, and may then count them.
+fn is_counted_algebra(stages: &[PlanStage]) -> bool {
+    let Some((PlanStage::Spanset(first), rest)) = stages.split_first() else { return false };
+    let counts = |stage: &PlanStage| {
+        matches!(stage, PlanStage::Scalar(PlanScalar { aggregate: PlanAggregate::Count, .. }))
+    };
+    is_algebra(first) && rest.iter().all(counts)
 }
 
 /// Whether an expression is decided by which filters match anywhere in the trace.
@@ -377,6 +385,17 @@ fn structural(op: SpansetOp) -> Option<(Relation, Take)> {
 }
 
 impl Condition {
+    /// Whether it is met, given whether a filter has matched so often at least.
+    pub(crate) fn is_met(&self, matched: &dyn Fn(usize, i64) -> bool) -> bool {
+        match self {
+            Self::Any => true,
+            Self::Matched(filter) => matched(*filter, 1),
+            Self::MatchedOften { filter, at_least } => matched(*filter, *at_least),
+            Self::And(left, right) => left.is_met(matched) && right.is_met(matched),
+            Self::Or(left, right) => left.is_met(matched) || right.is_met(matched),
+        }
+    }
+
     fn and(self, other: Self) -> Self {
         match (self, other) {
             (Self::Any, one) | (one, Self::Any) => one,

@@ -7,7 +7,7 @@ use vivace_base::{MemoryBudget, MemoryRefused};
 use vivace_model::schema::{self, AttributeColumn, AttributeScope, ValueType};
 use vivace_storage::BlockReader;
 use vivace_storage::block::Kept;
-use vivace_storage::index::{IndexScope, ValueHash, ZONE_ROWS, ZoneColumn, listed_keys};
+use vivace_storage::index::{IndexScope, LISTED_KEYS, ValueHash, ZONE_ROWS, ZoneColumn};
 use vivace_traceql::{Attribute, Intrinsic, Scope};
 
 use crate::eval::{Filter, Need};
@@ -70,22 +70,12 @@ impl Pruning {
 
     /// Whether a trace with spans in these zones only may meet the condition.
     pub(crate) fn may_meet(&self, condition: &Condition, zones: &Range<usize>) -> bool {
-        may_meet(condition, &|filter| self.may_hold(filter, zones))
+        condition.is_met(&|filter, _| self.may_hold(filter, zones))
     }
 
     /// Whether the filter may hold on a span in these zones.
     pub(crate) fn may_hold(&self, filter: usize, zones: &Range<usize>) -> bool {
         self.filters.get(filter).is_none_or(|test| zones.clone().any(|zone| test.may_hold(zone)))
-    }
-}
-
-/// Whether the condition may be met, given which filters may hold on some span.
-pub(crate) fn may_meet(condition: &Condition, may_hold: &dyn Fn(usize) -> bool) -> bool {
-    match condition {
-        Condition::Any => true,
-        Condition::Matched(filter) | Condition::MatchedOften { filter, .. } => may_hold(*filter),
-        Condition::And(left, right) => may_meet(left, may_hold) && may_meet(right, may_hold),
-        Condition::Or(left, right) => may_meet(left, may_hold) || may_meet(right, may_hold),
     }
 }
 
@@ -158,7 +148,7 @@ impl Lookup<'_> {
             }
         }
         // A list may hold values of any type, arrays among them.
-        if let Some(keys) = self.reader.zones(listed_keys(), self.budget).await? {
+        if let Some(keys) = self.reader.zones(LISTED_KEYS, self.budget).await? {
             let scopes = own.iter().map(|scope| IndexScope::from(*scope)).chain(nested.iter().copied());
             tests.extend(scopes.map(|scope| Test::Listed(Arc::clone(&keys), ValueHash::of_key(scope, key))));
         } else {

@@ -125,12 +125,8 @@ impl Newest<'_> {
 
 impl Job {
     fn new(context: &SearchContext<'_>, request: &SearchRequest, plan: SearchPlan) -> Self {
-        let wanted = Wanted {
-            filters: plan.filters.clone(),
-            condition: plan.condition.clone(),
-            range: request.range,
-            duration: request.min_duration.unwrap_or(0)..=request.max_duration.unwrap_or(u64::MAX),
-        };
+        let duration = request.min_duration.unwrap_or(0)..=request.max_duration.unwrap_or(u64::MAX);
+        let wanted = Wanted { duration, ..Wanted::by_plan(&plan, request.range) };
         let looker = Looker {
             source: Arc::clone(&context.source),
             budget: Arc::clone(context.budget),
@@ -149,9 +145,9 @@ impl Job {
                 found.inspected_spans = looked.spans;
                 let candidates = looked.candidates(&self.plan.condition);
                 if hits::suffice(&self.plan) && looked.runs.distinct() {
-                    let newest: Vec<usize> = candidates.take(self.limit).collect();
-                    let each = self.spans_per_span_set;
-                    found.traces = hits::results(&self.looker, &self.plan, &looked, &newest, each).await?;
+                    let limits = (self.limit, self.spans_per_span_set);
+                    found.traces =
+                        hits::results(&self.looker, &self.plan, &looked, candidates, limits).await?;
                 } else {
                     let entries: Vec<usize> = candidates.map(|at| looked.entries[at]).collect();
                     self.looker
@@ -189,12 +185,7 @@ pub(crate) async fn every_trace(
     assembled: Projection,
     mut each: impl FnMut(vivace_model::Trace) -> Result<bool, QueryError>,
 ) -> Result<(), QueryError> {
-    let wanted = Wanted {
-        filters: plan.filters.clone(),
-        condition: plan.condition.clone(),
-        range,
-        duration: 0..=u64::MAX,
-    };
+    let wanted = Wanted::by_plan(plan, range);
     let (source, budget) = (Arc::clone(&context.source), Arc::clone(context.budget));
     let looker = Looker { source, budget, wanted, assembled };
     let mut units = Units::new(&looker.source, &looker.wanted, context.budget).await?;

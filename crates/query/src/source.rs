@@ -9,7 +9,7 @@ use futures::{StreamExt, stream};
 use vivace_base::{ErrorKind, MemoryBudget, MemoryRefused};
 use vivace_model::TimeRange;
 use vivace_storage::block::{SortedSpans, SpanStream};
-use vivace_storage::index::{TraceIds, TraceRuns, ValueHash, listed_keys};
+use vivace_storage::index::{LISTED_KEYS, TraceIds, TraceRuns, ValueHash};
 use vivace_storage::{BlockError, BlockReader, Projection};
 
 use crate::spread::Spread;
@@ -73,7 +73,7 @@ impl Piece {
         let mut narrowed = projection.clone();
         if !projection.listed.is_empty()
             && let Self::Block(reader) = self
-            && let Some(keys) = reader.zones(listed_keys(), budget).await?
+            && let Some(keys) = reader.zones(LISTED_KEYS, budget).await?
         {
             narrowed.listed.retain(|(scope, key)| keys.may_have_anywhere(ValueHash::of_key(*scope, key)));
         }
@@ -83,7 +83,7 @@ impl Piece {
     /// Streams the wanted columns of all rows, or of some: ascending ranges, each beginning with a trace.
     fn read(&self, rows: Option<&[Range<usize>]>, projection: &Projection) -> Result<SpanStream, BlockError> {
         match (self, rows) {
-            (Self::Block(reader), None) => reader.read(projection, None),
+            (Self::Block(reader), None) => reader.read(projection),
             (Self::Block(reader), Some(rows)) => reader.read_rows(rows, projection),
             (Self::Live(spans), rows) => Ok(live_stream(spans.spans(), rows, projection)),
         }

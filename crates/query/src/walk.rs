@@ -10,8 +10,8 @@ use vivace_storage::index::{TraceRuns, ZONE_ROWS};
 
 use crate::QueryError;
 use crate::eval::Filter;
-use crate::plan::Condition;
-use crate::prune::{Pruning, may_meet, zones_of};
+use crate::plan::{Condition, SearchPlan};
+use crate::prune::{Pruning, zones_of};
 use crate::source::Source;
 use crate::spread::Place;
 
@@ -34,20 +34,22 @@ pub(crate) struct Wanted {
 }
 
 impl Wanted {
+    /// The traces in a range of time that the plan can match, whatever they last.
+    pub(crate) fn by_plan(plan: &SearchPlan, range: TimeRange) -> Self {
+        let (filters, condition) = (plan.filters.clone(), plan.condition.clone());
+        Self { filters, condition, range, duration: 0..=u64::MAX }
+    }
+
     /// Whether a trace that lasts from the one to the other is wanted.
     pub(crate) fn lasts(&self, range: &TimeRange) -> bool {
         let duration = range.end - range.start;
         range.overlaps(&self.range) && self.duration.contains(&duration)
     }
 
-    /// Whether so many spans can meet the condition, each of them matching.
-    fn can_count(&self, condition: &Condition, spans: usize) -> bool {
-        match condition {
-            Condition::Any | Condition::Matched(_) => true,
-            Condition::MatchedOften { at_least, .. } => i64::try_from(spans).is_ok_and(|n| n >= *at_least),
-            Condition::And(left, right) => self.can_count(left, spans) && self.can_count(right, spans),
-            Condition::Or(left, right) => self.can_count(left, spans) || self.can_count(right, spans),
-        }
+    /// Whether so many spans may meet the condition, given which filters may hold on some of them.
+    fn may_meet(&self, spans: usize, may_hold: &dyn Fn(usize) -> bool) -> bool {
+        let enough = |least: i64| i64::try_from(spans).is_ok_and(|spans| spans >= least);
+        self.condition.is_met(&|filter, least| enough(least) && may_hold(filter))
     }
 }
 
@@ -235,11 +237,8 @@ impl Parts<'_> {
                 *may_hold = *may_hold || pruning.may_hold(filter, &zones_of(&rows));
             }
         }
-        let condition = &self.wanted.condition;
         let wanted = |range: &TimeRange| {
-            self.wanted.lasts(range)
-                && self.wanted.can_count(condition, spans)
-                && may_meet(condition, &|filter| may_hold[filter])
+            self.wanted.lasts(range) && self.wanted.may_meet(spans, &|filter| may_hold[filter])
         };
         Ok(whole.filter(wanted).map(|range| range.start))
     }
@@ -276,7 +275,7 @@ pub(crate) fn alive(
         .filter(|entry| {
             let rows = runs.rows(*entry);
             wanted.lasts(&runs.range(*entry))
-                && wanted.can_count(&wanted.condition, rows.len())
+                && wanted.may_meet(rows.len(), &|_| true)
                 && !source.spread.contains(Place { piece, entry: *entry })
                 && may_meet(zones_of(&rows))
         })

@@ -16,7 +16,7 @@ pub use conform::conform;
 pub use join::join_batches;
 pub(crate) use layout::{RowKeys, count_attributes, settle_columns, sorted_rows};
 pub use layout::{choose_columns, column_order, row_order};
-pub use read::{BlockReader, Projection, SpanStream, TraceFilter};
+pub use read::{BlockReader, Projection, SpanStream};
 pub use sorted::SortedSpans;
 pub use tables::Kept;
 pub use write::{BlockWriter, BuiltBlock, build_block, store_block};

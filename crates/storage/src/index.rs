@@ -16,7 +16,7 @@ pub use read::{BlockIndex, IndexedValues, Tags, ValueList};
 pub use tags::IndexScope;
 pub use traces::{TraceHash, TraceIds, TraceRuns, TracesBuilder};
 pub(crate) use zones::ZoneColumns;
-pub use zones::{ValueHash, ZONE_ROWS, ZoneColumn, listed_keys};
+pub use zones::{LISTED_KEYS, ValueHash, ZONE_ROWS, ZoneColumn};
 
 use vivace_base::{ErrorKind, MemoryRefused};
 

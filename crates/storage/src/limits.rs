@@ -50,6 +50,8 @@ pub const BLOCK_WRITE_ROWS: usize = 16_384;
 pub const ROW_GROUP_ROWS: usize = 131_072;
 /// Rows of a block's data page.
 pub const PAGE_ROWS: usize = 8_192;
+/// Bytes after which a page of a column without a dictionary ends: whoever wants a few of its rows unpacks all of it.
+pub const PAGE_BYTES: usize = 16 << 10;
 /// A text column has a dictionary when each of its texts stands in so many rows on average.
 pub const DICTIONARY_REPEATS: usize = 4;
 /// zstd level of blocks.
@@ -69,8 +71,19 @@ pub const MAX_INDEXED_VALUES: usize = 10_000;
 pub const MAX_INDEXED_VALUE_BYTES: usize = 256 << 10;
 /// Memory for the keys and values of an index under construction.
 pub const INDEX_MEMORY: usize = 4 << 20;
-/// Memory that making an index needs in all: what is collected, and the bytes made of it.
-pub const INDEX_BUILD: u64 = 2 * INDEX_MEMORY as u64;
+/// How many hashes of values the zone under way has at most, all columns together.
+pub const ZONE_HASHES: usize = 1 << 18;
+/// A hash in a table that may have doubled just now.
+const ZONE_HASH_BYTES: u64 = 18;
+/// Bytes that the zones of the same rows take at most, all columns together.
+pub const ZONE_BYTES: usize = 256 << 10;
+/// Memory that making an index needs beside [`INDEX_ROW`]: what is collected, and the bytes made of it.
+pub const INDEX_BUILD: u64 = 2 * INDEX_MEMORY as u64 + ZONE_HASHES as u64 * ZONE_HASH_BYTES;
+/// What an index under construction has of each row at most: its share of [`ZONE_BYTES`], twice when it becomes part of
+/// the index.
+pub const INDEX_ROW: u64 = 2 * (ZONE_BYTES / crate::index::ZONE_ROWS) as u64;
+/// What it has of each trace: id, first row, range and root, in tables that may have doubled just now.
+pub const INDEX_TRACE: u64 = 2 * (8 + 4 + 16 + 4);
 /// Bytes of values after which a page of the index is full.
 pub const INDEX_PAGE: usize = 32 << 10;
 /// Bytes from the beginning of an index that are kept in memory with an open block.

@@ -5,10 +5,12 @@ mod builder;
 mod clock;
 mod faulting;
 mod generator;
+mod mesh;
 mod rng;
 
 pub use builder::{BASE_TIME, SpanBuilder};
 pub use clock::ManualClock;
 pub use faulting::{Fault, FaultingStore, Operation};
 pub use generator::TraceGenerator;
+pub use mesh::MeshGenerator;
 pub use rng::{SEED_VARIABLE, SeededRandomness, seeds};

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use vivace_model::{Attribute, Event, Link, Resource, Scope, Span, SpanId, SpanKind, StatusCode, TraceId};
-use vivace_testkit::BASE_TIME;
+use vivace_testkit::{BASE_TIME, SpanBuilder};
 
 use super::words::{Words, duration_of, span_id};
 
@@ -78,27 +78,7 @@ impl Draft {
 }
 
 fn plain(trace_id: TraceId, span_id: SpanId) -> Span {
-    Span {
-        trace_id,
-        span_id,
-        parent_span_id: None,
-        trace_state: String::new(),
-        flags: 0,
-        name: "work".to_owned(),
-        kind: SpanKind::Internal,
-        start: BASE_TIME,
-        end: BASE_TIME,
-        status: StatusCode::Unset,
-        status_message: String::new(),
-        attributes: Vec::new(),
-        dropped_attributes: 0,
-        events: Vec::new(),
-        dropped_events: 0,
-        links: Vec::new(),
-        dropped_links: 0,
-        resource: Arc::default(),
-        scope: Arc::default(),
-    }
+    Span { trace_id, span_id, ..SpanBuilder::new("work").no_resource().duration_ms(0).build() }
 }
 
 fn kind(name: &str) -> Result<SpanKind, String> {

@@ -4,6 +4,7 @@ mod bad_input;
 mod bench;
 mod compaction;
 mod crash;
+mod duckdb;
 mod graceful;
 mod grafana;
 mod grpc;

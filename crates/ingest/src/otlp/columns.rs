@@ -6,6 +6,7 @@ use vivace_model::schema::AttributeScope;
 use vivace_model::{SpanId, SpanKind, StatusCode, Value};
 use vivace_storage::columns::{AttributeOrder, SpanBatchBuilder, SpanFields, ValueRef};
 
+use super::any::{Any, key_and_any};
 use super::rejections::Rejections;
 use super::wire::{Reader, Result, Within};
 use crate::IngestError;
@@ -85,31 +86,31 @@ impl<'a> Decoder<'a> {
                 _ => message.skip(tag)?,
             }
         }
-        let mut dropped = 0;
+        let mut dropped = Dropped::default();
         for resource in resources {
             self.resource(resource, &mut dropped).field("resource")?;
         }
-        self.builder.end_resource(dropped, schema_url);
+        self.builder.end_resource(dropped.total(), schema_url);
         for (at, scope) in scopes.into_iter().enumerate() {
             self.scope_spans(scope).item("scope_spans", at)?;
         }
         Ok(())
     }
 
-    fn resource(&mut self, mut message: Reader<'a>, dropped: &mut u32) -> Result<()> {
+    fn resource(&mut self, mut message: Reader<'a>, dropped: &mut Dropped) -> Result<()> {
         let mut count = 0;
         while let Some(tag) = message.next()? {
             match tag.field {
                 1 => {
                     let read = message.message(tag).and_then(|entry| {
-                        key_value(entry, |key, value| {
+                        key_value(entry, &mut self.rejections, dropped, |key, value| {
                             self.builder.attribute(AttributeScope::Resource, key, value);
                         })
                     });
                     read.item("attributes", count)?;
                     count += 1;
                 }
-                2 => *dropped = message.small_number(tag).field("dropped_attributes_count")?,
+                2 => dropped.by_sender = message.small_number(tag).field("dropped_attributes_count")?,
                 3 => message.message(tag).and_then(entity_ref).field("entity_refs")?,
                 _ => message.skip(tag)?,
             }
@@ -129,11 +130,11 @@ impl<'a> Decoder<'a> {
                 _ => message.skip(tag)?,
             }
         }
-        let (mut name, mut version, mut dropped) = ("", "", 0);
+        let (mut name, mut version, mut dropped) = ("", "", Dropped::default());
         for scope in scopes {
             self.scope(scope, &mut name, &mut version, &mut dropped).field("scope")?;
         }
-        self.builder.end_scope(name, version, dropped, schema_url);
+        self.builder.end_scope(name, version, dropped.total(), schema_url);
         for (at, span) in spans.drain(..).enumerate() {
             self.span(span).item("spans", at)?;
         }
@@ -146,7 +147,7 @@ impl<'a> Decoder<'a> {
         mut message: Reader<'a>,
         name: &mut &'a str,
         version: &mut &'a str,
-        dropped: &mut u32,
+        dropped: &mut Dropped,
     ) -> Result<()> {
         let mut count = 0;
         while let Some(tag) = message.next()? {
@@ -155,14 +156,14 @@ impl<'a> Decoder<'a> {
                 2 => *version = message.text(tag).field("version")?,
                 3 => {
                     let read = message.message(tag).and_then(|entry| {
-                        key_value(entry, |key, value| {
+                        key_value(entry, &mut self.rejections, dropped, |key, value| {
                             self.builder.attribute(AttributeScope::Instrumentation, key, value);
                         })
                     });
                     read.item("attributes", count)?;
                     count += 1;
                 }
-                4 => *dropped = message.small_number(tag).field("dropped_attributes_count")?,
+                4 => dropped.by_sender = message.small_number(tag).field("dropped_attributes_count")?,
                 _ => message.skip(tag)?,
             }
         }
@@ -174,18 +175,34 @@ impl<'a> Decoder<'a> {
         span_fields(message, &mut span, &mut self.scratch)?;
         if !self.rejections.admit(span.trace_id, span.span_id, span.fields.name) {
             // Whether the rest of it is well-formed still decides over the request.
-            return span_lists(&mut SpanBatchBuilder::default(), &mut self.scratch);
+            let (mut nowhere, mut untold) = (SpanBatchBuilder::default(), Rejections::default());
+            return span_lists(&mut nowhere, &mut untold, &mut self.scratch).map(drop);
         }
-        span_lists(&mut self.builder, &mut self.scratch)?;
+        let mut dropped = span_lists(&mut self.builder, &mut self.rejections, &mut self.scratch)?;
+        dropped.by_sender = span.fields.dropped_attributes;
         self.builder.end_span(&SpanFields {
             trace_id: span.trace_id.try_into().unwrap_or_default(),
             span_id: span.span_id.try_into().unwrap_or_default(),
             parent_span_id: parent(span.parent_span_id),
             kind: SpanKind::from_otlp(span.kind),
             status: StatusCode::from_otlp(span.status),
+            dropped_attributes: dropped.total(),
             ..span.fields
         });
         Ok(())
+    }
+}
+
+/// Attributes that something lacks.
+#[derive(Debug, Clone, Copy, Default)]
+struct Dropped {
+    by_sender: u32,
+    too_deep: u32,
+}
+
+impl Dropped {
+    fn total(self) -> u32 {
+        self.by_sender.saturating_add(self.too_deep)
     }
 }
 
@@ -240,61 +257,74 @@ fn status<'a>(mut message: Reader<'a>, text: &mut &'a str, code: &mut i32) -> Re
     Ok(())
 }
 
-/// Attributes, events and links of a span.
-fn span_lists(builder: &mut SpanBatchBuilder, scratch: &mut Scratch<'_>) -> Result<()> {
+/// Attributes, events and links of a span; how many attributes are not among them.
+fn span_lists(
+    builder: &mut SpanBatchBuilder,
+    rejections: &mut Rejections,
+    scratch: &mut Scratch<'_>,
+) -> Result<Dropped> {
+    let mut dropped = Dropped::default();
     for (at, attribute) in scratch.attributes.drain(..).enumerate() {
-        let read = key_value(attribute, |key, value| builder.attribute(AttributeScope::Span, key, value));
+        let read = key_value(attribute, rejections, &mut dropped, |key, value| {
+            builder.attribute(AttributeScope::Span, key, value);
+        });
         read.item("attributes", at)?;
     }
     for (at, message) in scratch.events.drain(..).enumerate() {
-        event(builder, message).item("events", at)?;
+        event(builder, rejections, message).item("events", at)?;
     }
     for (at, message) in scratch.links.drain(..).enumerate() {
-        link(builder, message).item("links", at)?;
+        link(builder, rejections, message).item("links", at)?;
     }
-    Ok(())
+    Ok(dropped)
 }
 
-fn event(builder: &mut SpanBatchBuilder, mut message: Reader<'_>) -> Result<()> {
-    let (mut time, mut name, mut dropped, mut count) = (0, "", 0, 0);
+fn event(builder: &mut SpanBatchBuilder, rejections: &mut Rejections, mut message: Reader<'_>) -> Result<()> {
+    let (mut time, mut name, mut dropped, mut count) = (0, "", Dropped::default(), 0);
     while let Some(tag) = message.next()? {
         match tag.field {
             1 => time = message.fixed64(tag).field("time_unix_nano")?,
             2 => name = message.text(tag).field("name")?,
             3 => {
-                let read = message.message(tag);
-                let read = read.and_then(|m| key_value(m, |key, value| builder.event_attribute(key, value)));
+                let read = message.message(tag).and_then(|entry| {
+                    key_value(entry, rejections, &mut dropped, |key, value| {
+                        builder.event_attribute(key, value)
+                    })
+                });
                 read.item("attributes", count)?;
                 count += 1;
             }
-            4 => dropped = message.small_number(tag).field("dropped_attributes_count")?,
+            4 => dropped.by_sender = message.small_number(tag).field("dropped_attributes_count")?,
             _ => message.skip(tag)?,
         }
     }
-    builder.end_event(time, name, dropped);
+    builder.end_event(time, name, dropped.total());
     Ok(())
 }
 
-fn link(builder: &mut SpanBatchBuilder, mut message: Reader<'_>) -> Result<()> {
+fn link(builder: &mut SpanBatchBuilder, rejections: &mut Rejections, mut message: Reader<'_>) -> Result<()> {
     let (mut trace_id, mut span_id): (&[u8], &[u8]) = (&[], &[]);
-    let (mut trace_state, mut flags, mut dropped, mut count) = ("", 0, 0, 0);
+    let (mut trace_state, mut flags, mut dropped, mut count) = ("", 0, Dropped::default(), 0);
     while let Some(tag) = message.next()? {
         match tag.field {
             1 => trace_id = message.bytes(tag).field("trace_id")?,
             2 => span_id = message.bytes(tag).field("span_id")?,
             3 => trace_state = message.text(tag).field("trace_state")?,
             4 => {
-                let read = message.message(tag);
-                let read = read.and_then(|m| key_value(m, |key, value| builder.link_attribute(key, value)));
+                let read = message.message(tag).and_then(|entry| {
+                    key_value(entry, rejections, &mut dropped, |key, value| {
+                        builder.link_attribute(key, value)
+                    })
+                });
                 read.item("attributes", count)?;
                 count += 1;
             }
-            5 => dropped = message.small_number(tag).field("dropped_attributes_count")?,
+            5 => dropped.by_sender = message.small_number(tag).field("dropped_attributes_count")?,
             6 => flags = message.fixed32(tag).field("flags")?,
             _ => message.skip(tag)?,
         }
     }
-    builder.end_link((trace_id, span_id), trace_state, flags, dropped);
+    builder.end_link((trace_id, span_id), trace_state, flags, dropped.total());
     Ok(())
 }
 
@@ -309,115 +339,15 @@ fn entity_ref(mut message: Reader<'_>) -> Result<()> {
     Ok(())
 }
 
-/// An `AnyValue` so far: fields of a message may come again, and then the last counts, or lists are continued.
-#[derive(Debug)]
-enum Any<'a> {
-    Empty,
-    String(&'a str),
-    Bool(bool),
-    Int(i64),
-    Float(f64),
-    /// Bytes, array or map.
-    Tree(Value),
-}
-
-impl<'a> Any<'a> {
-    fn merge(&mut self, mut message: Reader<'a>) -> Result<()> {
-        while let Some(tag) = message.next()? {
-            *self = match tag.field {
-                1 => Self::String(message.text(tag).field("string_value")?),
-                2 => Self::Bool(message.number(tag).field("bool_value")? != 0),
-                3 => Self::Int(message.number(tag).field("int_value")?.cast_signed()),
-                4 => Self::Float(f64::from_bits(message.fixed64(tag).field("double_value")?)),
-                5 => {
-                    let mut values = match std::mem::replace(self, Self::Empty) {
-                        Self::Tree(Value::Array(values)) => values,
-                        _ => Vec::new(),
-                    };
-                    let read = message.message(tag).and_then(|list| array(list, &mut values));
-                    read.field("array_value")?;
-                    Self::Tree(Value::Array(values))
-                }
-                6 => {
-                    let mut entries = match std::mem::replace(self, Self::Empty) {
-                        Self::Tree(Value::Map(entries)) => entries,
-                        _ => Vec::new(),
-                    };
-                    message.message(tag).and_then(|list| map(list, &mut entries)).field("kvlist_value")?;
-                    Self::Tree(Value::Map(entries))
-                }
-                7 => Self::Tree(Value::Bytes(message.bytes(tag).field("bytes_value")?.to_vec())),
-                // A reference into a string table that only the profiles signal has.
-                8 => {
-                    message.code(tag).field("string_value_strindex")?;
-                    Self::Empty
-                }
-                _ => {
-                    message.skip(tag)?;
-                    continue;
-                }
-            };
-        }
-        Ok(())
-    }
-
-    fn into_value(self) -> Value {
-        match self {
-            Self::Empty => Value::Empty,
-            Self::String(text) => Value::String(text.to_owned()),
-            Self::Bool(truth) => Value::Bool(truth),
-            Self::Int(number) => Value::Int(number),
-            Self::Float(number) => Value::Float(number),
-            Self::Tree(value) => value,
-        }
-    }
-}
-
-fn array(mut message: Reader<'_>, values: &mut Vec<Value>) -> Result<()> {
-    while let Some(tag) = message.next()? {
-        match tag.field {
-            1 => {
-                let mut value = Any::Empty;
-                message.message(tag).and_then(|m| value.merge(m)).item("values", values.len())?;
-                values.push(value.into_value());
-            }
-            _ => message.skip(tag)?,
-        }
-    }
-    Ok(())
-}
-
-fn map(mut message: Reader<'_>, entries: &mut Vec<(String, Value)>) -> Result<()> {
-    while let Some(tag) = message.next()? {
-        match tag.field {
-            1 => {
-                let read = message.message(tag).and_then(key_and_any).item("values", entries.len());
-                let (key, value) = read?;
-                entries.push((key.to_owned(), value.into_value()));
-            }
-            _ => message.skip(tag)?,
-        }
-    }
-    Ok(())
-}
-
+/// Gives the attribute to `take`, unless its value is too deep.
 #[inline]
-fn key_and_any(mut message: Reader<'_>) -> Result<(&str, Any<'_>)> {
-    let (mut key, mut value) = ("", Any::Empty);
-    while let Some(tag) = message.next()? {
-        match tag.field {
-            1 => key = message.text(tag).field("key")?,
-            2 => message.message(tag).and_then(|message| value.merge(message)).field("value")?,
-            3 => message.code(tag).map(drop).field("key_strindex")?,
-            _ => message.skip(tag)?,
-        }
-    }
-    Ok((key, value))
-}
-
-#[inline]
-fn key_value(message: Reader<'_>, take: impl FnOnce(&str, ValueRef<'_>)) -> Result<()> {
-    let (key, value) = key_and_any(message)?;
+fn key_value(
+    message: Reader<'_>,
+    rejections: &mut Rejections,
+    dropped: &mut Dropped,
+    take: impl FnOnce(&str, ValueRef<'_>),
+) -> Result<()> {
+    let (key, value) = key_and_any(message, Value::MAX_DEPTH)?;
     match value {
         Any::Empty => take(key, ValueRef::Empty),
         Any::String(text) => take(key, ValueRef::String(text)),
@@ -425,6 +355,10 @@ fn key_value(message: Reader<'_>, take: impl FnOnce(&str, ValueRef<'_>)) -> Resu
         Any::Int(number) => take(key, ValueRef::Int(number)),
         Any::Float(number) => take(key, ValueRef::Float(number)),
         Any::Tree(value) => take(key, ValueRef::Json(&value.to_json())),
+        Any::TooDeep => {
+            dropped.too_deep = dropped.too_deep.saturating_add(1);
+            rejections.leave_out(key);
+        }
     }
     Ok(())
 }

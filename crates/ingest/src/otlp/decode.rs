@@ -40,25 +40,18 @@ fn scope_spans(message: ScopeSpans, resource: &Arc<Resource>) -> impl Iterator<I
 }
 
 fn resource(message: OtlpResource, schema_url: String) -> Resource {
-    Resource {
-        attributes: attributes(message.attributes),
-        dropped_attributes: message.dropped_attributes_count,
-        schema_url,
-    }
+    let (attributes, dropped_attributes) = attributes(message.attributes, message.dropped_attributes_count);
+    Resource { attributes, dropped_attributes, schema_url }
 }
 
 fn scope(message: InstrumentationScope, schema_url: String) -> Scope {
-    Scope {
-        name: message.name,
-        version: message.version,
-        attributes: attributes(message.attributes),
-        dropped_attributes: message.dropped_attributes_count,
-        schema_url,
-    }
+    let (attributes, dropped_attributes) = attributes(message.attributes, message.dropped_attributes_count);
+    Scope { name: message.name, version: message.version, attributes, dropped_attributes, schema_url }
 }
 
 fn convert(message: OtlpSpan, resource: &Arc<Resource>, scope: &Arc<Scope>) -> Option<Span> {
     let status = message.status.unwrap_or_default();
+    let (attributes, dropped_attributes) = attributes(message.attributes, message.dropped_attributes_count);
     Some(Span {
         trace_id: TraceId(message.trace_id.try_into().ok()?),
         span_id: SpanId(message.span_id.try_into().ok()?),
@@ -71,8 +64,8 @@ fn convert(message: OtlpSpan, resource: &Arc<Resource>, scope: &Arc<Scope>) -> O
         end: message.end_time_unix_nano,
         status: StatusCode::from_otlp(status.code),
         status_message: status.message,
-        attributes: attributes(message.attributes),
-        dropped_attributes: message.dropped_attributes_count,
+        attributes,
+        dropped_attributes,
         events: message.events.into_iter().map(event).collect(),
         dropped_events: message.dropped_events_count,
         links: message.links.into_iter().map(link).collect(),
@@ -88,33 +81,41 @@ fn parent(bytes: &[u8]) -> Option<SpanId> {
 }
 
 fn event(message: span::Event) -> Event {
-    Event {
-        time: message.time_unix_nano,
-        name: message.name,
-        attributes: attributes(message.attributes),
-        dropped_attributes: message.dropped_attributes_count,
-    }
+    let (attributes, dropped_attributes) = attributes(message.attributes, message.dropped_attributes_count);
+    Event { time: message.time_unix_nano, name: message.name, attributes, dropped_attributes }
 }
 
 fn link(message: span::Link) -> Link {
+    let (attributes, dropped_attributes) = attributes(message.attributes, message.dropped_attributes_count);
     Link {
         trace_id: message.trace_id,
         span_id: message.span_id,
         trace_state: message.trace_state,
         flags: message.flags,
-        attributes: attributes(message.attributes),
-        dropped_attributes: message.dropped_attributes_count,
+        attributes,
+        dropped_attributes,
     }
 }
 
-/// OTLP requires keys to be unique; of equal ones the first is kept.
-fn attributes(messages: Vec<KeyValue>) -> Vec<Attribute> {
+/// OTLP requires keys to be unique; of equal ones the first is kept. What is too deep is dropped, and counted as that.
+fn attributes(messages: Vec<KeyValue>, dropped_by_sender: u32) -> (Vec<Attribute>, u32) {
     let mut converted: Vec<Attribute> = messages
         .into_iter()
         .map(|message| Attribute { key: message.key, value: message.value.map_or(Value::Empty, value) })
         .collect();
+    let all = converted.len();
+    converted.retain(|attribute| depth(&attribute.value) <= Value::MAX_DEPTH);
+    let dropped = dropped_by_sender.saturating_add((all - converted.len()) as u32);
     drop_repeated(&mut converted);
-    converted
+    (converted, dropped)
+}
+
+fn depth(value: &Value) -> u32 {
+    match value {
+        Value::Array(values) => 1 + values.iter().map(depth).max().unwrap_or(0),
+        Value::Map(entries) => 1 + entries.iter().map(|(_, value)| depth(value)).max().unwrap_or(0),
+        _ => 0,
+    }
 }
 
 fn drop_repeated(attributes: &mut Vec<Attribute>) {

@@ -1,13 +1,20 @@
-/// How many refused spans are named in the message; the rest are counted.
-const NAMED_REJECTIONS: usize = 3;
+use vivace_model::Value;
 
-/// Spans that were refused, and why.
+/// How many refused spans and attributes are named in the message; the rest are counted.
+const NAMED_REJECTIONS: usize = 3;
+/// How many characters of a name are shown.
+const NAME_CHARS: usize = 80;
+
+/// Spans that were refused, attributes that were left out, and why.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Rejections {
     /// Refused for their trace id.
     pub invalid_trace_id: u64,
     /// Refused for their span id.
     pub invalid_span_id: u64,
+    /// Attributes left out because arrays and maps in them go deeper than [`Value::MAX_DEPTH`]. Who had them counts them as
+    /// dropped.
+    pub deep_attributes: u64,
     reasons: Vec<String>,
 }
 
@@ -17,9 +24,10 @@ impl Rejections {
         self.invalid_trace_id + self.invalid_span_id
     }
 
-    /// Names the first refused spans; empty when none was.
+    /// Names the first refused spans and attributes; empty when none was.
     pub fn message(&self) -> String {
-        let unnamed = self.total().saturating_sub(self.reasons.len() as u64);
+        let all = self.total() + self.deep_attributes;
+        let unnamed = all.saturating_sub(self.reasons.len() as u64);
         let more = if unnamed == 0 { String::new() } else { format!("; and {unnamed} more") };
         format!("{}{more}", self.reasons.join("; "))
     }
@@ -43,12 +51,34 @@ impl Rejections {
             self.invalid_span_id += 1;
             format!("span ids must be 64 bit and not all zero, received {} bits", span_id.len() * 8)
         };
-        if self.reasons.len() < NAMED_REJECTIONS {
-            let name: String = name.chars().take(80).collect();
+        self.name(|| {
             let ids = format!("trace id {}, span id {}", hex(trace_id), hex(span_id));
-            self.reasons.push(format!("span \"{name}\" ({ids}): {fault}"));
+            format!("span \"{}\" ({ids}): {fault}", shown(name))
+        });
+    }
+
+    /// Notes an attribute that is too deep.
+    #[cold]
+    pub(super) fn leave_out(&mut self, key: &str) {
+        self.deep_attributes += 1;
+        self.name(|| {
+            let limit = Value::MAX_DEPTH;
+            format!(
+                "attribute \"{}\" left out: arrays and maps in it go deeper than {limit} levels",
+                shown(key)
+            )
+        });
+    }
+
+    fn name(&mut self, reason: impl FnOnce() -> String) {
+        if self.reasons.len() < NAMED_REJECTIONS {
+            self.reasons.push(reason());
         }
     }
+}
+
+fn shown(name: &str) -> String {
+    name.chars().take(NAME_CHARS).collect()
 }
 
 fn hex(bytes: &[u8]) -> String {

@@ -1,5 +1,6 @@
 use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span as OtlpSpan};
 use vivace_model::Value;
+use vivace_storage::columns::AttributeOrder;
 use vivace_testkit::{TraceGenerator, seeds};
 
 use super::decode::{keep_valid, spans};
@@ -86,6 +87,26 @@ fn json_is_read_as_protobuf_allows_it_too() {
 fn json_of_wrong_types_says_where() {
     let error = decode_json(br#"{"resourceSpans":[{"scopeSpans":5}]}"#).expect_err("wrong type");
     assert!(error.to_string().contains("line 1 column"), "{error}");
+}
+
+#[test]
+fn json_is_read_as_deep_as_values_go_and_refused_not_far_below() {
+    let limit = Value::MAX_DEPTH as usize;
+    for (depth, dropped) in [(limit, Some(0)), (limit + 1, Some(1)), (10_000, None)] {
+        let level = r#"{"kvlistValue":{"values":[{"key":"k","value":"#;
+        let value = [level.repeat(depth), "{}".to_owned(), "}]}}".repeat(depth)].concat();
+        let event = format!(r#"{{"attributes":[{{"key":"k","value":{value}}}]}}"#);
+        let ids = r#""traceId":"5b8efff798038103d269b633813fc60c","spanId":"eee19b7ec3c1b174""#;
+        let spans = format!(r#"{{"scopeSpans":[{{"spans":[{{{ids},"events":[{event}]}}]}}]}}"#);
+        let read = json_to_protobuf(format!(r#"{{"resourceSpans":[{spans}]}}"#).as_bytes());
+        match dropped {
+            Some(dropped) => {
+                let columns = columns(&read.expect("read"), &AttributeOrder::default()).expect("well-formed");
+                assert_eq!(columns.rejections.deep_attributes, dropped, "{depth} levels");
+            }
+            None => assert!(read.expect_err("refused").to_string().contains("recursion limit")),
+        }
+    }
 }
 
 #[test]

@@ -1,5 +1,5 @@
 //! Protobuf's wire format, as far as OTLP needs it: borrowed slices, no messages. What prost accepts is accepted, what it
-//! refuses is refused.
+//! refuses is refused; only values that are too deep are not looked into.
 
 /// How deeply messages may nest, the request not counted; prost's limit.
 pub(super) const MAX_DEPTH: u32 = 100;

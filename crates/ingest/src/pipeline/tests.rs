@@ -4,15 +4,17 @@ use object_store::memory::InMemory;
 use tempfile::TempDir;
 use vivace_base::{ErrorKind, SystemClock};
 use vivace_model::{Span, SpanId, TraceId};
-use vivace_storage::BlockReader;
 use vivace_storage::block::Projection;
 use vivace_storage::columns::SpanDecoder;
+use vivace_storage::{BlockReader, limits};
 use vivace_testkit::{FaultingStore, Operation, SeededRandomness, TraceGenerator};
 
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use prost::Message;
 
 use super::*;
+
+const BLOCK: ByteSize = ByteSize::from_mib(4);
 
 /// One data directory and object store over several lives of the program.
 struct World {
@@ -34,7 +36,7 @@ impl World {
             Catalogs::open_all(Arc::clone(&store), Arc::clone(&randomness)).await.expect("catalogs");
         let options = IngestOptions {
             wal_dir: self.dir.path().join("wal"),
-            max_block_bytes: ByteSize::from_mib(4),
+            max_block_bytes: BLOCK,
             max_block_age: Duration::from_secs(3600),
         };
         let context = IngestContext {
@@ -75,7 +77,7 @@ async fn visible(ingest: &Arc<Ingest>) -> Vec<(TraceId, SpanId)> {
     for meta in &snapshot.blocks {
         let store = Arc::clone(&ingest.cutter.store());
         let reader = BlockReader::open(store, &tenant, meta).await.expect("opens");
-        let stream = reader.read(&Projection::everything(), None).expect("reads");
+        let stream = reader.read(&Projection::everything()).expect("reads");
         batches.extend(futures::TryStreamExt::try_collect::<Vec<_>>(stream).await.expect("reads"));
     }
     let mut seen = Vec::new();
@@ -151,9 +153,12 @@ async fn a_store_that_is_down_loses_nothing_and_repeats_nothing() {
 
 #[tokio::test]
 async fn without_room_a_batch_is_refused_and_nothing_of_it_kept() {
-    let world = World::new(ByteSize::from_mib(13));
+    // What a build of a block is set aside at first.
+    let workspace = (2 * BLOCK.bytes()).max(BLOCK.bytes() + limits::INDEX_BUILD);
+    let rest = ByteSize::from_mib(1).bytes();
+    let world = World::new(ByteSize::from_bytes(workspace + rest));
     let ingest = world.open().await;
-    let _all = world.budget.reserve(Holder::Query, ByteSize::from_mib(1).bytes()).expect("what is left");
+    let _all = world.budget.reserve(Holder::Query, rest).expect("what is left");
     world.store.fail_at_random(Operation::Put, 100, 0);
     let spans = TraceGenerator::new(5).traces(20, 10);
     let error = ingest.export(&TenantId::single(), request(&spans)).await.expect_err("no room");

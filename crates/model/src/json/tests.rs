@@ -32,6 +32,26 @@ proptest! {
 }
 
 #[test]
+fn the_deepest_values_survive() {
+    for wrap in [
+        |value| Value::Array(vec![value]),
+        |value| Value::Map(vec![("key".to_owned(), value), (String::new(), Value::Empty)]),
+    ] {
+        let deepest = (0..Value::MAX_DEPTH).fold(Value::Int(7), |value, _| wrap(value));
+        assert_eq!(Value::from_json(&deepest.to_json()), Some(deepest));
+    }
+}
+
+#[test]
+fn text_of_any_depth_is_read_or_refused() {
+    for depth in [31, 40, 100, 10_000] {
+        let text =
+            [r#"{"arrayValue":{"values":["#.repeat(depth), "{}".to_owned(), "]}}".repeat(depth)].concat();
+        assert_eq!(Value::from_json(&text).is_some(), depth <= 40, "{depth} levels");
+    }
+}
+
+#[test]
 fn nan_survives() {
     let back = Value::from_json(&Value::Float(f64::NAN).to_json());
     assert!(matches!(back, Some(Value::Float(number)) if number.is_nan()));

@@ -84,7 +84,11 @@ pub(crate) fn values<'a>(
     attribute: &Attribute,
     batch: &'a RecordBatch,
 ) -> Result<Vec<Operand<'a>>, ColumnError> {
-    let columns = Columns::new(std::slice::from_ref(attribute), |_| true, batch)?;
+    let mut columns = Columns::new(std::slice::from_ref(attribute), |_| true, batch)?;
+    match columns.attributes.pop() {
+        Some(Source::Row(values)) => return Ok(values),
+        other => columns.attributes.extend(other),
+    }
     Ok((0..batch.num_rows()).map(|row| columns.first_value(row)).collect())
 }
 
@@ -127,13 +131,18 @@ pub(crate) fn first_values<'a>(
 ) -> Result<Vec<Operand<'a>>, ColumnError> {
     let mut operands = vec![Operand::Nil; batch.num_rows()];
     for attribute in attributes {
-        for (operand, found) in operands.iter_mut().zip(values(attribute, batch)?) {
-            if operand.is_nil() {
-                *operand = found;
-            }
-        }
+        fill(&mut operands, values(attribute, batch)?);
     }
     Ok(operands)
+}
+
+/// Puts other values where there are none.
+fn fill<'a>(values: &mut [Operand<'a>], others: Vec<Operand<'a>>) {
+    for (value, other) in values.iter_mut().zip(others) {
+        if value.is_nil() {
+            *value = other;
+        }
+    }
 }
 
 /// Per row the number that an attribute is; [`None`] where it is none.
@@ -350,32 +359,41 @@ fn source<'a>(attribute: &Attribute, batch: &'a RecordBatch) -> Result<Source<'a
         Attribute::Intrinsic(intrinsic) => return intrinsic_source(*intrinsic, batch),
         Attribute::Named { scope, name, .. } => (scope, name),
     };
-    let of_scope = |scope| gather(batch, scope, key);
+    let of_scopes = |scopes: &[AttributeScope]| gather(batch, scopes, key);
     Ok(match scope {
-        Scope::Span => Source::Row(of_scope(AttributeScope::Span)?),
-        Scope::Resource => Source::Row(of_scope(AttributeScope::Resource)?),
-        Scope::Instrumentation => Source::Row(of_scope(AttributeScope::Instrumentation)?),
+        Scope::Span => Source::Row(of_scopes(&[AttributeScope::Span])?),
+        Scope::Resource => Source::Row(of_scopes(&[AttributeScope::Resource])?),
+        Scope::Instrumentation => Source::Row(of_scopes(&[AttributeScope::Instrumentation])?),
         Scope::Event => Source::EventAttribute(key.clone()),
         Scope::Link => Source::LinkAttribute(key.clone()),
-        Scope::None => {
-            let mut first = of_scope(AttributeScope::Span)?;
-            for (value, fallback) in first.iter_mut().zip(of_scope(AttributeScope::Resource)?) {
-                if value.is_nil() {
-                    *value = fallback;
-                }
-            }
-            Source::Unscoped { key: key.clone(), first, last: of_scope(AttributeScope::Instrumentation)? }
-        }
+        Scope::None if vector::is_nested(attribute, batch) => Source::Unscoped {
+            key: key.clone(),
+            first: of_scopes(&[AttributeScope::Span, AttributeScope::Resource])?,
+            last: of_scopes(&[AttributeScope::Instrumentation])?,
+        },
+        Scope::None => Source::Row(of_scopes(&[
+            AttributeScope::Span,
+            AttributeScope::Resource,
+            AttributeScope::Instrumentation,
+        ])?),
     })
 }
 
+/// Per row the value of the first scope that has one.
 fn gather<'a>(
     batch: &'a RecordBatch,
-    scope: AttributeScope,
+    scopes: &[AttributeScope],
     key: &str,
 ) -> Result<Vec<Operand<'a>>, ColumnError> {
-    let values = AttributeValues::gather(batch, scope, key)?;
-    Ok(values.0.into_iter().map(|value| value.map_or(Operand::Nil, Operand::of_ref)).collect())
+    let mut values = vec![Operand::Nil; batch.num_rows()];
+    for scope in scopes {
+        AttributeValues::for_each(batch, *scope, key, |row, value| {
+            if values[row].is_nil() {
+                values[row] = Operand::of_ref(value);
+            }
+        })?;
+    }
+    Ok(values)
 }
 
 fn intrinsic_source<'a>(intrinsic: Intrinsic, batch: &'a RecordBatch) -> Result<Source<'a>, ColumnError> {

@@ -5,10 +5,10 @@ use arrow::buffer::BooleanBuffer;
 use vivace_model::schema::{self, AttributeColumn, AttributeScope, ValueType};
 use vivace_model::{SpanKind, StatusCode};
 use vivace_storage::ColumnError;
-use vivace_storage::columns::{TextColumn, column, list_column, text_column};
+use vivace_storage::columns::{EventColumns, LinkColumns, TextColumn, column, list_column, text_column};
 use vivace_traceql::{Attribute, BinaryOp, Intrinsic, Scope};
 
-use super::columnar::{Coded, end, rows_hold};
+use super::columnar::{Coded, end, rows_hold, values};
 use super::filter::{Node, evaluate, of_events, of_links, unscoped};
 use super::{Filter, Operand, Operands};
 
@@ -65,21 +65,42 @@ impl Part<'_> {
                 let holds = is_true(node, Operand::Nil);
                 Ok(BooleanBuffer::collect_bool(self.batch.num_rows(), |_| holds))
             }
-            [only] => match Values::find(&self.filter.attributes()[*only], self.batch)? {
-                Some(values) => Ok(values.hold(node, self.batch.num_rows())),
-                None => rows_hold(self.filter, node, self.batch),
-            },
+            [only] => self.only_holds(node, &self.filter.attributes()[*only]),
             _ => rows_hold(self.filter, node, self.batch),
         }
     }
 
+    fn only_holds(&self, node: &Node, attribute: &Attribute) -> Result<BooleanBuffer, ColumnError> {
+        let rows = self.batch.num_rows();
+        if let Some(values) = Values::find(attribute, self.batch)? {
+            return Ok(values.hold(node, rows));
+        }
+        if is_nested(attribute, self.batch) {
+            return rows_hold(self.filter, node, self.batch);
+        }
+        let values = values(attribute, self.batch)?;
+        Ok(BooleanBuffer::collect_bool(rows, |row| is_true(node, values[row].borrowed())))
+    }
+
     /// Whether an event or a link is chosen for the node to hold: the same for all of it.
     fn is_nested(&self, node: &Node) -> bool {
-        let looks = |attribute: &Attribute| {
-            of_events(attribute) || of_links(attribute) || unscoped(attribute).is_some()
-        };
-        node.attributes().into_iter().any(|at| looks(&self.filter.attributes()[at]))
+        node.attributes().into_iter().any(|at| is_nested(&self.filter.attributes()[at], self.batch))
     }
+}
+
+/// Whether a row may have several values of an attribute, by its events or links.
+pub(super) fn is_nested(attribute: &Attribute, batch: &RecordBatch) -> bool {
+    of_events(attribute)
+        || of_links(attribute)
+        || unscoped(attribute).is_some_and(|key| nested_may_have(key, batch))
+}
+
+/// Whether an event or a link may have the key. Nobody has projected those that cannot.
+fn nested_may_have(key: &str, batch: &RecordBatch) -> bool {
+    let events =
+        || EventColumns::new(batch, schema::EVENTS).is_ok_and(|events| events.attributes.may_have(key));
+    let links = || LinkColumns::new(batch, schema::LINKS).is_ok_and(|links| links.attributes.may_have(key));
+    has(batch, schema::EVENTS) && events() || has(batch, schema::LINKS) && links()
 }
 
 /// The only attribute a node asks for has this value.
@@ -121,10 +142,7 @@ impl<'a> Values<'a> {
             Scope::Span => &[AttributeScope::Span],
             Scope::Resource => &[AttributeScope::Resource],
             Scope::Instrumentation => &[AttributeScope::Instrumentation],
-            // Nobody has projected events and links that cannot have the key.
-            Scope::None if [schema::EVENTS, schema::LINKS].iter().all(|name| !has(batch, name)) => {
-                &AttributeScope::ALL
-            }
+            Scope::None if !nested_may_have(key, batch) => &AttributeScope::ALL,
             Scope::None | Scope::Event | Scope::Link => return Ok(None),
         };
         let mut found = Vec::new();

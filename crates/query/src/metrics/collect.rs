@@ -92,12 +92,7 @@ async fn measure(job: Arc<Job>, unit: Unit) -> Result<(Collected, u64), QueryErr
 impl Job {
     fn new(context: &SearchContext<'_>, plan: MetricsPlan) -> Self {
         let (MetricsWindow::Range { start, end, .. } | MetricsWindow::Instant { start, end }) = plan.window;
-        let wanted = Wanted {
-            filters: plan.search.filters.clone(),
-            condition: plan.search.condition.clone(),
-            range: TimeRange { start, end },
-            duration: 0..=u64::MAX,
-        };
+        let wanted = Wanted::by_plan(&plan.search, TimeRange { start, end });
         let mut assembled = match plan.function {
             Function::Compare(_) => Projection::everything(),
             _ => plan.search.projection(),

@@ -97,7 +97,7 @@ fn encoding(headers: &HeaderMap) -> Result<Encoding, Refusal> {
 fn success(format: Format, accepted: Accepted) -> Response {
     let body = match format {
         Format::Protobuf => Body::from(response_message(accepted).encode_to_vec()),
-        Format::Json if accepted.rejected == 0 => Body::from(r#"{"partialSuccess":{}}"#),
+        Format::Json if accepted.message.is_empty() => Body::from(r#"{"partialSuccess":{}}"#),
         Format::Json => {
             let rejected = accepted.rejected.to_string();
             let partial = serde_json::json!({ "rejectedSpans": rejected, "errorMessage": accepted.message });
@@ -107,9 +107,9 @@ fn success(format: Format, accepted: Accepted) -> Response {
     ([(CONTENT_TYPE, format.content_type())], body).into_response()
 }
 
-/// The answer; empty when nothing was rejected.
+/// The answer; empty when all was taken as it is.
 pub(super) fn response_message(accepted: Accepted) -> ExportTraceServiceResponse {
-    let partial_success = (accepted.rejected > 0).then(|| ExportTracePartialSuccess {
+    let partial_success = (!accepted.message.is_empty()).then(|| ExportTracePartialSuccess {
         rejected_spans: i64::try_from(accepted.rejected).unwrap_or(i64::MAX),
         error_message: accepted.message,
     });

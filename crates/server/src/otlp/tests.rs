@@ -122,6 +122,20 @@ async fn rejected_spans_are_told_as_partial_success() {
 }
 
 #[tokio::test]
+async fn attributes_left_out_are_told_though_no_span_is_rejected() {
+    let accepted = Accepted { accepted: 1, rejected: 0, message: "left out".to_owned() };
+    let app = app(FakeBackend { accepted, ..FakeBackend::default() }, |_| {}).0;
+    let json = r#"{"resourceSpans":[{"scopeSpans":[{"spans":[{}]}]}]}"#;
+    let answer = send(http_router(&app), post(JSON, "", json)).await;
+    let told: serde_json::Value = serde_json::from_slice(&answer.body).unwrap();
+    let expected = serde_json::json!({"partialSuccess": {"rejectedSpans": "0", "errorMessage": "left out"}});
+    assert_eq!(told, expected);
+    let answer = send(http_router(&app), post(PROTOBUF, "", batch(3).encode_to_vec())).await;
+    let told = ExportTraceServiceResponse::decode(answer.body).unwrap().partial_success.unwrap();
+    assert_eq!((told.rejected_spans, told.error_message.as_str()), (0, "left out"));
+}
+
+#[tokio::test]
 async fn no_spans_succeed_without_the_backend() {
     let (app, backend) = app(FakeBackend { full: true, ..FakeBackend::default() }, |_| {});
     let answer = send(http_router(&app), post(JSON, "", "{}")).await;

@@ -20,11 +20,32 @@ use crate::columns::TextColumn;
 use crate::index::distinct_texts;
 use crate::limits;
 
+/// How the file is cut and packed. Readers take any.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Packing {
+    pub(super) zstd_level: i32,
+    /// Rows after which a row group ends with its trace.
+    pub(super) group_rows: usize,
+    /// Rows of a page at most.
+    pub(super) page_rows: usize,
+}
+
+impl Default for Packing {
+    fn default() -> Self {
+        Self {
+            zstd_level: limits::BLOCK_ZSTD_LEVEL,
+            group_rows: limits::ROW_GROUP_ROWS,
+            page_rows: limits::PAGE_ROWS,
+        }
+    }
+}
+
 /// A file under construction.
 pub(super) struct BlockFile {
     writer: ArrowWriter<Sink>,
     sink: Sink,
     schema: SchemaRef,
+    packing: Packing,
     /// Rows of the row group under way.
     group_rows: usize,
 }
@@ -34,14 +55,14 @@ impl BlockFile {
     pub(super) fn create(
         columns: &[AttributeColumn],
         sample: &RecordBatch,
-        zstd_level: i32,
+        packing: Packing,
     ) -> Result<Self, BlockError> {
         let schema = Arc::new(file_schema(columns, sample));
         let sink = Sink::default();
-        let properties = properties(columns, &schema, zstd_level)?;
+        let properties = properties(columns, &schema, packing)?;
         let writer = ArrowWriter::try_new(sink.clone(), Arc::clone(&schema), Some(properties))
             .map_err(parquet_error)?;
-        Ok(Self { writer, sink, schema, group_rows: 0 })
+        Ok(Self { writer, sink, schema, packing, group_rows: 0 })
     }
 
     /// Adds rows. A row group ends where a trace does, unless the trace is larger than any: `starts` are the rows that
@@ -50,7 +71,7 @@ impl BlockFile {
         let rows = self.arrange(followed)?;
         let mut written = 0;
         while written < rows.num_rows() {
-            let full = written + limits::ROW_GROUP_ROWS.saturating_sub(self.group_rows);
+            let full = written + self.packing.group_rows.saturating_sub(self.group_rows);
             let next = starts.get(starts.partition_point(|start| *start < full)).copied();
             let end = next.unwrap_or(rows.num_rows()).max(written);
             if end > written {
@@ -140,14 +161,15 @@ fn repeats(texts: &dyn Array) -> bool {
 fn properties(
     columns: &[AttributeColumn],
     schema: &Schema,
-    zstd_level: i32,
+    packing: Packing,
 ) -> Result<WriterProperties, BlockError> {
-    let level = ZstdLevel::try_new(zstd_level).map_err(|error| BlockError::Build(error.to_string()))?;
+    let level =
+        ZstdLevel::try_new(packing.zstd_level).map_err(|error| BlockError::Build(error.to_string()))?;
     let mut builder = WriterProperties::builder()
         .set_compression(Compression::ZSTD(level))
-        .set_max_row_group_row_count(Some(2 * limits::ROW_GROUP_ROWS))
-        .set_data_page_row_count_limit(limits::PAGE_ROWS)
-        .set_write_batch_size(limits::PAGE_ROWS)
+        .set_max_row_group_row_count(Some(2 * packing.group_rows))
+        .set_data_page_row_count_limit(packing.page_rows)
+        .set_write_batch_size(packing.page_rows.div_ceil(4))
         .set_statistics_enabled(EnabledStatistics::Chunk)
         .set_created_by(concat!("vivace ", env!("CARGO_PKG_VERSION")).to_owned())
         .set_key_value_metadata(Some(vec![KeyValue::new(
@@ -161,7 +183,9 @@ fn properties(
     let texts = schema.fields().iter().filter(|field| *field.data_type() == DataType::Utf8);
     plain.extend(texts.map(|field| path(field.name())));
     for path in plain {
-        builder = builder.set_column_dictionary_enabled(path, false);
+        builder = builder
+            .set_column_dictionary_enabled(path.clone(), false)
+            .set_column_data_page_size_limit(path, limits::PAGE_BYTES);
     }
     for (name, encoding) in [
         (schema::TRACE_ID, Encoding::DELTA_BYTE_ARRAY),
@@ -171,8 +195,11 @@ fn properties(
     ] {
         builder = builder
             .set_column_dictionary_enabled(path(name), false)
+            .set_column_data_page_size_limit(path(name), limits::PAGE_BYTES)
             .set_column_encoding(path(name), encoding);
     }
+    // Random bytes do not get smaller.
+    builder = builder.set_column_compression(path(schema::SPAN_ID), Compression::UNCOMPRESSED);
     Ok(builder.build())
 }
 

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use object_store::ObjectStore;
 use object_store::path::Path;
-use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, RowGroups, RowSelection};
+use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, RowGroups, RowSelection, RowSelector};
 use parquet::arrow::{FieldLevels, ProjectionMask};
 use parquet::basic::Compression;
 use parquet::column::page::{Page, PageIterator, PageMetadata, PageReader};
@@ -20,6 +20,8 @@ use parquet::file::reader::{ChunkReader, Length, SerializedPageReader};
 
 /// No page is larger once unpacked: they are written with far fewer bytes.
 const MAX_PAGE: usize = 256 << 20;
+/// Rows that are left out behind the last, so that those that are read seem few and far between.
+const FAR: usize = u32::MAX as usize;
 
 thread_local! {
     static CONTEXT: RefCell<zstd::bulk::Decompressor<'static>> =
@@ -32,6 +34,8 @@ pub(super) struct GroupPages {
     group: usize,
     /// By leaf column; none where it was not asked for.
     chunks: Vec<Option<Chunk>>,
+    /// Whether pages between others are missing.
+    gaps: bool,
 }
 
 struct Chunk {
@@ -65,6 +69,7 @@ impl GroupPages {
         let fetched = store.get_ranges(path, &ranges).await;
         let mut fetched = fetched.map_err(|error| ParquetError::External(Box::new(error)))?.into_iter();
         let mut chunks: Vec<Option<Chunk>> = (0..columns).map(|_| None).collect();
+        let gaps = fetches.iter().any(Fetch::has_gaps);
         for Fetch { column, ranges, locations } in fetches {
             let parts = ranges.iter().map(|range| range.start).zip(&mut fetched).collect();
             let metadata = metadata.row_group(group).column(column);
@@ -75,7 +80,7 @@ impl GroupPages {
             chunks[column] =
                 Some(Chunk { bytes: Arc::new(Sparse(parts)), metadata: plain.build()?, locations });
         }
-        Ok(Self { metadata: Arc::clone(metadata), group, chunks })
+        Ok(Self { metadata: Arc::clone(metadata), group, chunks, gaps })
     }
 
     /// Reads the selected rows in batches.
@@ -86,6 +91,13 @@ impl GroupPages {
         batch_rows: usize,
     ) -> Result<ParquetRecordBatchReader> {
         let batch = batch_rows.min(selection.row_count()).max(1);
+        // The reader goes through everything between rows that stand close together, and then chooses from it, which
+        // needs every page. It steps from row to row where they do not, which this makes it believe.
+        let selection = if self.gaps {
+            selection.iter().copied().chain([RowSelector::skip(FAR)]).collect()
+        } else {
+            selection
+        };
         ParquetRecordBatchReader::try_new_with_row_groups(levels, self, batch, Some(selection))
     }
 }
@@ -107,6 +119,15 @@ impl Fetch {
         let dictionary = (start < first).then_some(start..first);
         let ranges = dictionary.into_iter().chain(selection.scan_ranges(&locations)).collect();
         Self { column, ranges, locations: Some(locations) }
+    }
+
+    /// Whether a page between others is not fetched.
+    fn has_gaps(&self) -> bool {
+        let Some(locations) = &self.locations else { return false };
+        let place = |range: &Range<u64>| locations.iter().position(|page| page.offset as u64 == range.start);
+        // The dictionary is none of the pages.
+        let fetched: Vec<usize> = self.ranges.iter().filter_map(place).collect();
+        fetched.windows(2).any(|pair| pair[1] > pair[0] + 1)
     }
 }
 

@@ -1,27 +1,23 @@
-use std::collections::HashSet;
 use std::fmt::{self, Debug};
 use std::ops::Range;
 use std::sync::Arc;
 
-use arrow::array::{Array, BooleanArray, FixedSizeBinaryArray, RecordBatch};
+use arrow::array::RecordBatch;
 use arrow::datatypes::Schema;
-use arrow::error::ArrowError;
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use futures::stream::{self, BoxStream};
 use futures::{FutureExt, Stream, StreamExt, TryStreamExt};
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
-use parquet::arrow::arrow_reader::{
-    ArrowPredicateFn, ArrowReaderMetadata, ArrowReaderOptions, RowFilter, RowSelection,
-};
+use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, RowSelection};
 use parquet::arrow::async_reader::{AsyncFileReader, ParquetRecordBatchStreamBuilder};
 use parquet::arrow::{ProjectionMask, parquet_to_arrow_field_levels};
 use parquet::errors::ParquetError;
 use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData, ParquetMetaDataReader};
 use vivace_base::{BlockId, MemoryBudget, MemoryRefused};
 use vivace_model::schema::{self, AttributeColumn, AttributeScope};
-use vivace_model::{TenantId, TimeRange, TraceId};
+use vivace_model::{TenantId, TimeRange};
 
 use super::lineage::Parents;
 use super::pages::GroupPages;
@@ -32,9 +28,6 @@ use crate::{BlockMeta, limits, paths};
 
 /// Batches of a block, in its order.
 pub type SpanStream = BoxStream<'static, Result<RecordBatch, BlockError>>;
-
-/// Keeps only rows of these traces.
-pub type TraceFilter = Arc<HashSet<TraceId>>;
 
 /// Which columns are wanted. Attributes are resolved per block: own columns of every type, and the list.
 #[derive(Debug, Clone, Default)]
@@ -202,7 +195,7 @@ impl BlockReader {
     }
 
     /// Makes the block's index anew from its spans and stores it, for blocks that lost theirs. Needs
-    /// [`limits::INDEX_BUILD`] and a batch of memory, which the caller reserves. Readers that are open do not see it.
+    /// [`limits::INDEX_BUILD`], a share for each row and trace, and a batch of memory, which the caller reserves. Readers that are open do not see it.
     ///
     /// # Errors
     /// [`BlockError`] when the block cannot be read or the index not be written.
@@ -211,7 +204,7 @@ impl BlockReader {
         if !self.written_without_duplicates() {
             index.may_repeat();
         }
-        let mut batches = self.read(&Projection::everything(), None)?;
+        let mut batches = self.read(&Projection::everything())?;
         while let Some(batch) = batches.try_next().await? {
             index.add(&batch)?;
         }
@@ -219,23 +212,16 @@ impl BlockReader {
         written.map(|_| ()).map_err(|error| BlockError::store("write index", &self.index_path, &error))
     }
 
-    /// Streams the wanted columns of all rows, or of the rows of some traces.
+    /// Streams the wanted columns of all rows.
     ///
     /// # Errors
     /// [`BlockError`] when the read cannot begin; the stream ends with one when it cannot go on.
-    pub fn read(
-        &self,
-        projection: &Projection,
-        traces: Option<TraceFilter>,
-    ) -> Result<SpanStream, BlockError> {
-        let mut builder = self.builder(projection);
-        if let Some(traces) = traces {
-            let at = self.schema().index_of(schema::TRACE_ID).map_err(|error| self.corrupt(&error))?;
-            let mask = ProjectionMask::roots(builder.parquet_schema(), [at]);
-            let predicate = ArrowPredicateFn::new(mask, move |batch| of_traces(&batch, &traces));
-            builder = builder.with_row_filter(RowFilter::new(vec![Box::new(predicate)]));
-        }
-        self.stream(builder.with_batch_size(limits::READ_BATCH_ROWS))
+    pub fn read(&self, projection: &Projection) -> Result<SpanStream, BlockError> {
+        let file = ObjectFile { store: Arc::clone(&self.store), path: self.path.clone() };
+        let builder = ParquetRecordBatchStreamBuilder::new_with_metadata(file, self.metadata.clone());
+        let roots = ProjectionMask::roots(builder.parquet_schema(), projection.indices(self.schema()));
+        let builder = builder.with_projection(roots).with_batch_size(limits::READ_BATCH_ROWS);
+        Ok(self.resolved(builder.build().map_err(|error| unreadable(&self.path, &error))?))
     }
 
     /// Streams the wanted columns of some rows: ascending ranges that do not overlap, each beginning with a trace.
@@ -318,17 +304,6 @@ impl BlockReader {
         self.schema().column_with_name(schema::PARENT_OFFSET).is_some()
     }
 
-    fn builder(&self, projection: &Projection) -> ParquetRecordBatchStreamBuilder<ObjectFile> {
-        let file = ObjectFile { store: Arc::clone(&self.store), path: self.path.clone() };
-        let builder = ParquetRecordBatchStreamBuilder::new_with_metadata(file, self.metadata.clone());
-        let roots = ProjectionMask::roots(builder.parquet_schema(), projection.indices(self.schema()));
-        builder.with_projection(roots)
-    }
-
-    fn stream(&self, builder: ParquetRecordBatchStreamBuilder<ObjectFile>) -> Result<SpanStream, BlockError> {
-        Ok(self.resolved(builder.build().map_err(|error| unreadable(&self.path, &error))?))
-    }
-
     /// Batches as they are in memory: with parents in place of distances.
     fn resolved(
         &self,
@@ -343,10 +318,6 @@ impl BlockReader {
                 .map_err(|error| BlockError::Corrupt { path: path.to_string(), reason: error.to_string() })
         };
         batches.map(resolve).boxed()
-    }
-
-    fn corrupt(&self, error: &ArrowError) -> BlockError {
-        BlockError::Corrupt { path: self.path.to_string(), reason: error.to_string() }
     }
 }
 
@@ -373,13 +344,6 @@ fn selected_groups(metadata: &ParquetMetaData, rows: &[Range<usize>]) -> Vec<(us
         first = group.end;
     }
     selected
-}
-
-fn of_traces(batch: &RecordBatch, traces: &HashSet<TraceId>) -> Result<BooleanArray, ArrowError> {
-    let ids: Option<&FixedSizeBinaryArray> = batch.column(0).as_any().downcast_ref();
-    let ids = ids.ok_or_else(|| ArrowError::SchemaError("trace ids are not 16 bytes".to_owned()))?;
-    let is_wanted = |row: usize| ids.value(row).try_into().is_ok_and(|id| traces.contains(&TraceId(id)));
-    Ok((0..ids.len()).map(|row| Some(is_wanted(row))).collect())
 }
 
 fn unreadable(path: &Path, error: &ParquetError) -> BlockError {

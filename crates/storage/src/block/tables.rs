@@ -196,7 +196,7 @@ impl BlockReader {
             traces.may_repeat();
         }
         let fixed = vec![schema::TRACE_ID, schema::START, schema::DURATION, schema::PARENT_SPAN_ID];
-        let mut batches = self.read(&Projection { fixed, ..Projection::default() }, None)?;
+        let mut batches = self.read(&Projection { fixed, ..Projection::default() })?;
         while let Some(batch) = batches.try_next().await? {
             traces.add(&batch)?;
         }

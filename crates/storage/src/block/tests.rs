@@ -23,25 +23,30 @@ fn batch(spans: &[Span]) -> RecordBatch {
 }
 
 async fn stored(spans: &[Span]) -> (Arc<dyn ObjectStore>, TenantId, BlockMeta) {
+    let halves = spans.split_at(spans.len() / 2);
+    put(build_block(&[batch(halves.0), batch(halves.1)]).expect("builds")).await
+}
+
+/// The block in a store of its own.
+async fn put(block: BuiltBlock) -> (Arc<dyn ObjectStore>, TenantId, BlockMeta) {
     let store: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
     let tenant = TenantId::single();
     let id: BlockId = "0".repeat(32).parse().expect("id");
-    let halves = spans.split_at(spans.len() / 2);
-    let block = build_block(&[batch(halves.0), batch(halves.1)]).expect("builds");
     let meta = store_block(&*store, &tenant, id, block, None).await.expect("stores");
     (store, tenant, meta)
 }
 
-async fn read_all(reader: &BlockReader, traces: Option<TraceFilter>) -> Vec<Span> {
-    let batches: Vec<_> =
-        reader.read(&Projection::everything(), traces).expect("opens").try_collect().await.expect("reads");
-    batches
-        .iter()
-        .flat_map(|batch| {
-            let mut decoder = SpanDecoder::new(batch).expect("layout");
-            (0..batch.num_rows()).map(|row| decoder.span(row)).collect::<Vec<_>>()
-        })
-        .collect()
+async fn read_all(reader: &BlockReader) -> Vec<Span> {
+    decoded(reader.read(&Projection::everything()).expect("opens")).await
+}
+
+async fn decoded(batches: SpanStream) -> Vec<Span> {
+    let decode = |batch: RecordBatch| {
+        let mut decoder = SpanDecoder::new(&batch).expect("layout");
+        (0..batch.num_rows()).map(|row| decoder.span(row)).collect::<Vec<_>>()
+    };
+    let spans: Vec<Vec<Span>> = batches.map_ok(decode).try_collect().await.expect("reads");
+    spans.concat()
 }
 
 #[tokio::test]
@@ -54,7 +59,7 @@ async fn keeps_every_span_in_trace_order() {
     let (store, tenant, meta) = stored(&spans).await;
     assert_eq!((meta.rows, meta.traces), (40, 39));
     let reader = BlockReader::open(store, &tenant, &meta).await.expect("opens");
-    let read = read_all(&reader, None).await;
+    let read = read_all(&reader).await;
     spans.sort_by_key(|span| (span.trace_id, span.start));
     assert_eq!(read, spans, "traces 1 to 39 start in the order of their ids");
 }
@@ -72,9 +77,12 @@ async fn frequent_attributes_get_columns_and_rare_ones_do_not() {
 
     let (store, tenant, meta) = stored(&spans).await;
     let reader = BlockReader::open(store, &tenant, &meta).await.expect("opens");
-    let wanted = TraceFilter::new([TraceId([4; 16])].into());
-    let read = read_all(&reader, Some(wanted)).await;
-    assert_eq!(read, [spans[4].clone()], "the odd type comes back from the list");
+    let read = read_all(&reader).await;
+    assert_eq!(
+        read.iter().find(|span| span.trace_id == spans[4].trace_id),
+        Some(&spans[4]),
+        "the odd type comes back from the list"
+    );
 }
 
 #[tokio::test]
@@ -83,7 +91,7 @@ async fn a_projection_reads_only_what_it_names() {
     let reader = BlockReader::open(store, &tenant, &meta).await.expect("opens");
     let mut projection = Projection { fixed: vec!["name"], ..Projection::default() };
     projection.attribute(AttributeScope::Span, "a3");
-    let batches: Vec<_> = reader.read(&projection, None).expect("opens").try_collect().await.expect("reads");
+    let batches: Vec<_> = reader.read(&projection).expect("opens").try_collect().await.expect("reads");
     let schema = batches[0].schema();
     let names: Vec<_> = schema.fields().iter().map(|field| field.name().as_str()).collect();
     assert_eq!(names, ["name", "span_attributes", "span.a3:int"]);
@@ -113,7 +121,7 @@ async fn a_newer_format_is_refused() {
 #[tokio::test]
 async fn blocks_of_format_1_stay_readable() {
     let reader = fixture("block-v1").await;
-    assert_eq!(read_all(&reader, None).await, fixture_spans());
+    assert_eq!(read_all(&reader).await, fixture_spans());
     let runs = reader.trace_runs(&MemoryBudget::new(ByteSize::from_mib(16))).await.expect("from the spans");
     assert!(runs.len() == 120 && !runs.distinct(), "its writer did not look for duplicates");
 }
@@ -129,7 +137,7 @@ async fn blocks_of_format_2_stay_readable() {
         std::fs::write(folder.join(INDEX_FILE), block.index).expect("writes");
     }
     let (reader, budget) = (fixture("block-v2").await, MemoryBudget::new(ByteSize::from_mib(16)));
-    assert_eq!(read_all(&reader, None).await, fixture_spans());
+    assert_eq!(read_all(&reader).await, fixture_spans());
     let runs = reader.trace_runs(&budget).await.expect("from the index");
     assert!(runs.len() == 120 && runs.distinct());
     let ids = reader.trace_ids(&budget).await.expect("from the index");
@@ -155,4 +163,24 @@ async fn fixture(name: &str) -> BlockReader {
         store.put(&path, PutPayload::from(bytes)).await.expect("puts");
     }
     BlockReader::open(store, &tenant, &meta).await.expect("opens")
+}
+
+/// Rows that stand close together, in pages between which others are left out.
+#[tokio::test]
+async fn picked_rows_are_read_whatever_pages_lie_between() {
+    let spans: Vec<_> = (1..=120).map(rich_span).collect();
+    for page_rows in [1, 3, 120] {
+        let columns = choose_columns(&[batch(&spans)]).expect("layout");
+        let mut writer = BlockWriter::new(columns).expect("columns").with_rows(1_000, page_rows);
+        writer.write(&batch(&spans)).expect("rows in order");
+        let (store, tenant, meta) = put(writer.finish().expect("builds")).await;
+        let reader = BlockReader::open(store, &tenant, &meta).await.expect("opens");
+        for step in [2, 3, 7, 40, 119] {
+            let wanted: Vec<usize> = (1..spans.len()).step_by(step).collect();
+            let rows: Vec<_> = wanted.iter().map(|row| *row..row + 1).collect();
+            let stream = reader.read_rows(&rows, &Projection::everything()).expect("opens");
+            let expected: Vec<_> = wanted.iter().map(|row| spans[*row].clone()).collect();
+            assert_eq!(decoded(stream).await, expected, "every {step} of pages of {page_rows}");
+        }
+    }
 }

@@ -9,7 +9,7 @@ use vivace_model::schema::{self, AttributeColumn, block_schema};
 use vivace_model::{TenantId, TimeRange};
 
 use super::conform::conform;
-use super::file::BlockFile;
+use super::file::{BlockFile, Packing};
 use super::layout::{choose_columns, row_order};
 use super::lineage::Lineage;
 use super::{BlockError, SPANS_FILE};
@@ -52,7 +52,7 @@ pub struct BlockWriter {
     columns: Vec<AttributeColumn>,
     schema: SchemaRef,
     file: Option<BlockFile>,
-    zstd_level: i32,
+    packing: Packing,
     lineage: Lineage,
     index: IndexBuilder,
     counts: Counts,
@@ -78,7 +78,7 @@ impl BlockWriter {
             columns,
             schema,
             file: None,
-            zstd_level: limits::BLOCK_ZSTD_LEVEL,
+            packing: Packing::default(),
             lineage: Lineage::default(),
             index: IndexBuilder::default(),
             counts: Counts::default(),
@@ -88,7 +88,16 @@ impl BlockWriter {
     /// Packs the block as well as is worth it for one that stays.
     #[must_use]
     pub fn for_good(self) -> Self {
-        Self { zstd_level: limits::COMPACTED_ZSTD_LEVEL, ..self }
+        let packing = Packing { zstd_level: limits::COMPACTED_ZSTD_LEVEL, ..self.packing };
+        Self { packing, ..self }
+    }
+
+    /// Ends a row group with the trace that its row `group_rows` is in, and pages after `page_rows`, neither of them 0.
+    /// What is written in earnest has [`limits::ROW_GROUP_ROWS`] and [`limits::PAGE_ROWS`]; this is how readers are
+    /// tested with few rows.
+    #[must_use]
+    pub fn with_rows(self, group_rows: usize, page_rows: usize) -> Self {
+        Self { packing: Packing { group_rows, page_rows, ..self.packing }, ..self }
     }
 
     /// A batch of any layout of the span schema in this block's layout, so that batches can be mixed.
@@ -116,7 +125,7 @@ impl BlockWriter {
         let starts = self.counts.add(&followed.spans)?;
         let file = match &mut self.file {
             Some(file) => file,
-            none => none.insert(BlockFile::create(&self.columns, &followed.spans, self.zstd_level)?),
+            none => none.insert(BlockFile::create(&self.columns, &followed.spans, self.packing)?),
         };
         file.write(&followed, &starts)
     }
@@ -138,7 +147,7 @@ impl BlockWriter {
     pub fn finish(self) -> Result<BuiltBlock, BlockError> {
         let file = match self.file {
             Some(file) => file,
-            None => BlockFile::create(&self.columns, &RecordBatch::new_empty(self.schema), self.zstd_level)?,
+            None => BlockFile::create(&self.columns, &RecordBatch::new_empty(self.schema), self.packing)?,
         };
         Ok(BuiltBlock {
             bytes: file.finish()?,

@@ -232,16 +232,30 @@ impl<'a> AttributeValues<'a> {
     /// [`ColumnError`] when a column has the wrong type.
     pub fn gather(batch: &'a RecordBatch, scope: AttributeScope, key: &str) -> Result<Self, ColumnError> {
         let mut values = vec![None; batch.num_rows()];
+        Self::for_each(batch, scope, key, |row, value| values[row] = Some(value))?;
+        Ok(Self(values))
+    }
+
+    /// Calls `visit` with every row that has a value, column by column, and with the value.
+    ///
+    /// # Errors
+    /// As [`AttributeValues::gather`].
+    pub fn for_each(
+        batch: &'a RecordBatch,
+        scope: AttributeScope,
+        key: &str,
+        mut visit: impl FnMut(usize, ValueRef<'a>),
+    ) -> Result<(), ColumnError> {
         for value_type in [ValueType::String, ValueType::Bool, ValueType::Int, ValueType::Float] {
             let name = AttributeColumn { scope, key: key.to_owned(), value_type }.column_name();
             if batch.column_by_name(&name).is_some() {
-                gather_column(batch, &name, value_type, &mut values)?;
+                visit_column(batch, &name, value_type, &mut visit)?;
             }
         }
         if batch.column_by_name(scope.list_column()).is_some() {
-            list_column(batch, scope.list_column())?.for_each(key, |row, value| values[row] = Some(value));
+            list_column(batch, scope.list_column())?.for_each(key, visit);
         }
-        Ok(Self(values))
+        Ok(())
     }
 
     /// The values that stand in one column.
@@ -250,33 +264,31 @@ impl<'a> AttributeValues<'a> {
     /// [`ColumnError`] when the column is missing or of the wrong type.
     pub fn of_column(batch: &'a RecordBatch, own: &AttributeColumn) -> Result<Self, ColumnError> {
         let mut values = vec![None; batch.num_rows()];
-        gather_column(batch, &own.column_name(), own.value_type, &mut values)?;
+        visit_column(batch, &own.column_name(), own.value_type, |row, value| values[row] = Some(value))?;
         Ok(Self(values))
     }
 }
 
-fn gather_column<'a>(
+fn visit_column<'a>(
     batch: &'a RecordBatch,
     name: &str,
     value_type: ValueType,
-    values: &mut [Option<ValueRef<'a>>],
+    mut visit: impl FnMut(usize, ValueRef<'a>),
 ) -> Result<(), ColumnError> {
-    fn fill<'a, T>(
-        values: &mut [Option<ValueRef<'a>>],
-        column: impl Iterator<Item = Option<T>>,
-        wrap: impl Fn(T) -> ValueRef<'a>,
-    ) {
-        for (slot, value) in values.iter_mut().zip(column) {
-            if let Some(value) = value {
-                *slot = Some(wrap(value));
-            }
-        }
+    fn present<T>(column: impl Iterator<Item = Option<T>>) -> impl Iterator<Item = (usize, T)> {
+        column.enumerate().filter_map(|(row, value)| Some((row, value?)))
     }
     match value_type {
-        ValueType::String => fill(values, text_column(batch, name)?.iter(), ValueRef::String),
-        ValueType::Bool => fill(values, column::<BooleanArray>(batch, name)?.iter(), ValueRef::Bool),
-        ValueType::Int => fill(values, column::<Int64Array>(batch, name)?.iter(), ValueRef::Int),
-        ValueType::Float => fill(values, column::<Float64Array>(batch, name)?.iter(), ValueRef::Float),
+        ValueType::String => {
+            present(text_column(batch, name)?.iter())
+                .for_each(|(row, text)| visit(row, ValueRef::String(text)));
+        }
+        ValueType::Bool => present(column::<BooleanArray>(batch, name)?.iter())
+            .for_each(|(row, truth)| visit(row, ValueRef::Bool(truth))),
+        ValueType::Int => present(column::<Int64Array>(batch, name)?.iter())
+            .for_each(|(row, number)| visit(row, ValueRef::Int(number))),
+        ValueType::Float => present(column::<Float64Array>(batch, name)?.iter())
+            .for_each(|(row, number)| visit(row, ValueRef::Float(number))),
         ValueType::Empty | ValueType::Json => {}
     }
     Ok(())

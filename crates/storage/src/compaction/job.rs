@@ -95,7 +95,7 @@ async fn scan(
         densities.add_input(input);
         runs.begin(u16::try_from(at).map_err(|_| CompactionError::Defect("too many inputs".to_owned()))?);
         let before = runs.len() as u64;
-        let mut batches = input.read(&projection, None).map_err(&failed)?;
+        let mut batches = input.read(&projection).map_err(&failed)?;
         while let Some(batch) = batches.try_next().await.map_err(&failed)? {
             let ordered = runs.add(&batch).map_err(|error| corrupt(error.to_string()))?;
             if !ordered {

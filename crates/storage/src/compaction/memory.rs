@@ -5,8 +5,7 @@ use vivace_base::{Holder, MemoryBudget, MemoryRefused, Reservation};
 use super::runs::Run;
 use crate::{BlockMeta, BlockReader, limits};
 
-/// What the writer knows of a trace for the index, and of a span of a large trace.
-const INDEXED_TRACE: u64 = 64;
+/// What the writer knows of a span of a large trace.
 const REMEMBERED_SPAN: u64 = 32;
 const REMEMBERED_SPANS: u64 = 1 << 18;
 /// Memory of an input that is open beside its pages: dictionaries, ids of parents, the decoder.
@@ -52,7 +51,8 @@ impl JobMemory {
         let fixed = [
             readers.iter().map(BlockReader::memory).sum(),
             runs,
-            traces.saturating_mul(INDEXED_TRACE),
+            traces.saturating_mul(limits::INDEX_TRACE),
+            rows.saturating_mul(limits::INDEX_ROW),
             rows.min(REMEMBERED_SPANS) * REMEMBERED_SPAN,
             open.saturating_mul(largest_group.saturating_add(OPEN_INPUT)),
             in_group(rows, bytes).saturating_mul(2),

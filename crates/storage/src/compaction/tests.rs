@@ -98,7 +98,7 @@ impl World {
     async fn read(&self, meta: &BlockMeta) -> Vec<Span> {
         let store = Arc::clone(&self.store) as Arc<dyn ObjectStore>;
         let reader = BlockReader::open(store, &TenantId::single(), meta).await.expect("opens");
-        let stream = reader.read(&Projection::everything(), None).expect("reads");
+        let stream = reader.read(&Projection::everything()).expect("reads");
         let batches: Vec<_> = stream.try_collect().await.expect("reads");
         let decode = |batch: &arrow::array::RecordBatch| {
             let mut decoder = SpanDecoder::new(batch).expect("layout");

@@ -14,7 +14,7 @@ use super::distinct::distinct_texts;
 use super::format::{ChunkRef, SectionBytes, get_reference, pack, put_reference, to_u32};
 use super::tags::IndexScope;
 use crate::columns::{AttributeList, EventColumns, LinkColumns, TextColumn, column, list_column};
-use crate::{BlockError, ColumnError};
+use crate::{BlockError, ColumnError, limits};
 
 /// Section of zones.
 pub(super) const KIND: u32 = 4;
@@ -23,7 +23,7 @@ pub const ZONE_ROWS: usize = 16_384;
 /// Up to so many values their hashes stand one by one.
 const LISTED: usize = 64;
 /// The column of keys that stand in attribute lists, of spans as well as of events and links.
-const LISTED_KEYS: &str = "";
+pub const LISTED_KEYS: &str = "";
 
 /// Hash of a text, as filters have it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,6 +53,17 @@ enum Zone {
     /// NaN is in no range; a zone with one is unknown.
     Floats(RangeInclusive<f64>),
     Unknown,
+}
+
+impl Zone {
+    /// Bytes in memory beside its own.
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Listed(hashes) => size_of_val(&**hashes),
+            Self::Filter(filter) => filter.fingerprints.len(),
+            Self::Empty | Self::Ints(_) | Self::Floats(_) | Self::Unknown => 0,
+        }
+    }
 }
 
 /// A binary fuse filter of hashes (Graf, Lemire: "Binary Fuse Filters", 2022), as it is stored.
@@ -127,12 +138,7 @@ impl ZoneColumn {
 
     /// Bytes in memory.
     pub(crate) fn memory(&self) -> u64 {
-        let each = |zone: &Zone| match zone {
-            Zone::Listed(hashes) => size_of_val(&**hashes),
-            Zone::Filter(filter) => filter.fingerprints.len(),
-            _ => 0,
-        };
-        (size_of_val(&*self.zones) + self.zones.iter().map(each).sum::<usize>()) as u64
+        (size_of_val(&*self.zones) + self.zones.iter().map(Zone::bytes).sum::<usize>()) as u64
     }
 }
 
@@ -146,6 +152,13 @@ enum Values {
 }
 
 impl Values {
+    fn hashes(&self) -> usize {
+        match self {
+            Self::Hashes(hashes) => hashes.len(),
+            _ => 0,
+        }
+    }
+
     fn end(self) -> Zone {
         match self {
             Self::Hashes(hashes) if hashes.is_empty() => Zone::Empty,
@@ -165,15 +178,31 @@ impl Values {
     }
 }
 
-/// Collects zones from rows in the order of a block.
-#[derive(Debug, Default)]
+/// Collects zones from rows in the order of a block, inside [`limits::ZONE_HASHES`] for the zone under way and
+/// [`limits::ZONE_BYTES`] for each that has ended: of the columns with the most values nothing is known then.
+#[derive(Debug)]
 pub(super) struct ZonesBuilder {
     columns: FxHashMap<String, Vec<Zone>>,
     open: FxHashMap<String, Values>,
+    /// How many there are in `open`.
+    hashes: usize,
+    most_hashes: usize,
+    zone_bytes: usize,
     rows: usize,
 }
 
+impl Default for ZonesBuilder {
+    fn default() -> Self {
+        Self::with_limits(limits::ZONE_HASHES, limits::ZONE_BYTES)
+    }
+}
+
 impl ZonesBuilder {
+    fn with_limits(most_hashes: usize, zone_bytes: usize) -> Self {
+        let (columns, open) = (FxHashMap::default(), FxHashMap::default());
+        Self { columns, open, hashes: 0, most_hashes, zone_bytes, rows: 0 }
+    }
+
     /// Adds rows that do not go beyond the end of the zone under way.
     pub(super) fn add(&mut self, batch: &RecordBatch) -> Result<(), ColumnError> {
         for (field, array) in batch.schema().fields().iter().zip(batch.columns()) {
@@ -212,10 +241,13 @@ impl ZonesBuilder {
 
     fn end_zone(&mut self) {
         let zone = (self.rows - 1) / ZONE_ROWS;
-        for (name, values) in self.open.drain() {
+        self.hashes = 0;
+        let mut ended: Vec<_> = self.open.drain().map(|(name, values)| (name, values.end())).collect();
+        forget_largest(&mut ended, self.zone_bytes);
+        for (name, ended) in ended {
             let zones = self.columns.entry(name).or_default();
             zones.resize(zone, Zone::Empty);
-            zones.push(values.end());
+            zones.push(ended);
         }
         self.columns.values_mut().for_each(|zones| zones.resize(zone + 1, Zone::Empty));
     }
@@ -229,12 +261,7 @@ impl ZonesBuilder {
             return self.add_ints(name, codes.flatten().map(i64::from));
         }
         if let Some(texts) = TextColumn::new(array) {
-            let hashes =
-                self.open.entry(name.to_owned()).or_insert_with(|| Values::Hashes(FxHashSet::default()));
-            if let Values::Hashes(hashes) = hashes {
-                hashes.extend(distinct_texts(texts).map(|text| ValueHash::of(text).0));
-            }
-            return;
+            return self.add_hashes(name, distinct_texts(texts).map(|text| ValueHash::of(text).0));
         }
         let own = AttributeColumn::from_column_name(name).map(|own| own.value_type);
         match own {
@@ -250,6 +277,20 @@ impl ZonesBuilder {
                 self.open.insert(name.to_owned(), Values::Unknown);
             }
             None => {}
+        }
+    }
+
+    /// Of the columns with the most hashes nothing is known when there are too many.
+    fn add_hashes(&mut self, name: &str, hashes: impl Iterator<Item = u64>) {
+        let open = self.open.entry(name.to_owned()).or_insert_with(|| Values::Hashes(FxHashSet::default()));
+        let Values::Hashes(known) = open else { return };
+        let before = known.len();
+        known.extend(hashes);
+        self.hashes += known.len() - before;
+        while self.hashes > self.most_hashes {
+            let Some(largest) = self.open.values_mut().max_by_key(|values| values.hashes()) else { return };
+            self.hashes -= largest.hashes();
+            *largest = Values::Unknown;
         }
     }
 
@@ -304,12 +345,24 @@ impl ZonesBuilder {
         }
         add(IndexScope::Event, &EventColumns::new(batch, schema::EVENTS)?.attributes);
         add(IndexScope::Link, &LinkColumns::new(batch, schema::LINKS)?.attributes);
-        let open =
-            self.open.entry(LISTED_KEYS.to_owned()).or_insert_with(|| Values::Hashes(FxHashSet::default()));
-        if let Values::Hashes(hashes) = open {
-            hashes.extend(keys);
-        }
+        self.add_hashes(LISTED_KEYS, keys.into_iter());
         Ok(())
+    }
+}
+
+/// Makes the largest zones of all columns unknown until the others take no more than so many bytes.
+fn forget_largest(zones: &mut [(String, Zone)], limit: usize) {
+    let mut bytes: usize = zones.iter().map(|(_, zone)| zone.bytes()).sum();
+    if bytes <= limit {
+        return;
+    }
+    zones.sort_by(|(a_name, a), (b_name, b)| b.bytes().cmp(&a.bytes()).then_with(|| a_name.cmp(b_name)));
+    for (_, zone) in zones {
+        if bytes <= limit {
+            return;
+        }
+        bytes -= zone.bytes();
+        *zone = Zone::Unknown;
     }
 }
 
@@ -330,11 +383,6 @@ impl ZoneColumns {
     pub(crate) fn memory(&self) -> u64 {
         self.0.keys().map(|name| name.len() + size_of::<(String, ChunkRef)>()).sum::<usize>() as u64
     }
-}
-
-/// The name under which the keys of attribute lists stand.
-pub fn listed_keys() -> &'static str {
-    LISTED_KEYS
 }
 
 /// Reads a root back; [`None`] when it is not one.
@@ -422,3 +470,6 @@ fn decode_filter(bytes: &mut &[u8]) -> Option<HashFilter> {
     *bytes = rest;
     Some(HashFilter { descriptor, fingerprints: fingerprints.into() }).filter(HashFilter::is_sound)
 }
+
+#[cfg(test)]
+mod tests;

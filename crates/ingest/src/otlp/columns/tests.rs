@@ -246,31 +246,83 @@ fn nested(field: u8, count: usize, mut inner: Vec<u8>) -> Vec<u8> {
     inner
 }
 
-#[test]
-fn nesting_is_bounded_as_prost_bounds_it() {
-    let accepts = |body: &[u8]| {
-        let accepted = by_columns(body).is_ok();
-        assert_eq!(accepted, by_messages(body).is_some());
-        accepted
+/// A request of one span with the attribute `k` in its resource, its scope, itself, an event and a link; all of them say
+/// that two attributes were dropped.
+fn everywhere(attribute: &[u8]) -> Vec<u8> {
+    let with =
+        |field: u8, dropped: u8| [nested(field, 1, attribute.to_vec()), vec![dropped << 3, 2]].concat();
+    let ids = [nested(1, 1, vec![1; 16]), nested(2, 1, vec![2; 8])].concat();
+    let span = [ids, with(9, 10), nested(11, 1, with(3, 4)), nested(13, 1, with(4, 5))].concat();
+    let scope_spans = [nested(1, 1, with(3, 4)), nested(2, 1, span)].concat();
+    nested(1, 1, [nested(1, 1, with(1, 2)), nested(2, 1, scope_spans)].concat())
+}
+
+/// The attribute `k` whose value has `depth` levels: arrays, or maps, down to an empty value.
+fn attribute(depth: usize, maps: bool) -> Vec<u8> {
+    let level = |value| {
+        if maps { nested(6, 1, nested(1, 1, nested(2, 1, value))) } else { nested(5, 1, nested(1, 1, value)) }
     };
-    let mut accepted = 0;
-    for depth in 40..56 {
-        // An array in an array, down to an empty value: two messages a level.
-        let mut value = Vec::new();
-        for _ in 0..depth {
-            value = nested(5, 1, nested(1, 1, value));
+    let value = (0..depth).fold(Vec::new(), |value, _| level(value));
+    [nested(1, 1, b"k".to_vec()), nested(2, 1, value)].concat()
+}
+
+#[test]
+fn attributes_that_are_too_deep_are_left_out_and_counted() {
+    let limit = Value::MAX_DEPTH as usize;
+    for (depth, maps) in
+        [(limit, false), (limit, true), (limit + 1, false), (limit + 1, true), (40, false), (10_000, true)]
+    {
+        let body = everywhere(&attribute(depth, maps));
+        let (found, rejections) = by_columns(&body).expect("well-formed");
+        let [span] = found.as_slice() else { panic!("{found:?}") };
+        let (event, link) = (&span.events[0], &span.links[0]);
+        let attributes = [
+            (&span.resource.attributes, span.resource.dropped_attributes),
+            (&span.scope.attributes, span.scope.dropped_attributes),
+            (&span.attributes, span.dropped_attributes),
+            (&event.attributes, event.dropped_attributes),
+            (&link.attributes, link.dropped_attributes),
+        ];
+        let kept = usize::from(depth <= limit);
+        for (attributes, dropped) in attributes {
+            assert_eq!((attributes.len(), dropped as usize), (kept, 3 - kept), "{depth} levels");
         }
-        let attribute = [nested(1, 1, b"k".to_vec()), nested(2, 1, value)].concat();
-        let ids = [nested(1, 1, vec![1; 16]), nested(2, 1, vec![2; 8])].concat();
-        let span = [ids, nested(9, 1, attribute)].concat();
-        accepted += usize::from(accepts(&nested(1, 1, nested(2, 1, nested(2, 1, span)))));
+        assert_eq!((rejections.total(), rejections.deep_attributes as usize), (0, 5 - 5 * kept));
+        let message = rejections.message();
+        let told =
+            message.starts_with("attribute \"k\" left out: ") && message.ends_with("24 levels; and 2 more");
+        assert!(if kept == 1 { message.is_empty() } else { told }, "{message}");
+        // prost does not go down as far as this.
+        if depth <= 40 {
+            let expected = by_messages(&body).expect("not deeper than prost reads").0;
+            assert_eq!(format!("{found:?}"), format!("{expected:?}"), "{depth} levels");
+        }
     }
-    assert!((1..16).contains(&accepted), "{accepted} of 16 depths");
-    for depth in [98, 99, 100, 101, 102] {
+}
+
+#[test]
+fn what_is_too_deep_stays_it_and_hides_nothing_behind() {
+    // A deep array and, of the same value, a text: the attribute is gone, and the next one is not.
+    let deep = nested(5, 2, Vec::new());
+    let value = [attribute(30, false)[3..].to_vec(), nested(2, 1, nested(1, 1, b"text".to_vec()))].concat();
+    let first = [nested(1, 1, b"k".to_vec()), value].concat();
+    let second = [nested(1, 1, b"l".to_vec()), nested(2, 1, deep)].concat();
+    let ids = [nested(1, 1, vec![1; 16]), nested(2, 1, vec![2; 8])].concat();
+    let span = [ids, nested(9, 1, first), nested(9, 1, second)].concat();
+    let (found, _) = by_columns(&nested(1, 1, nested(2, 1, nested(2, 1, span)))).expect("well-formed");
+    let keys: Vec<_> = found[0].attributes.iter().map(|attribute| attribute.key.as_str()).collect();
+    assert_eq!((keys.as_slice(), found[0].dropped_attributes), (["l"].as_slice(), 1));
+}
+
+#[test]
+fn groups_are_bounded_as_prost_bounds_them() {
+    let mut accepted = 0;
+    for depth in [98, 99, 100, 101, 102, 10_000] {
         let mut groups = vec![0x7b; depth];
         groups.extend(vec![0x7c; depth]);
-        compare(&groups);
+        accepted += usize::from(compare(&groups));
     }
+    assert!((1..6).contains(&accepted), "{accepted} of 6 depths");
 }
 
 #[test]

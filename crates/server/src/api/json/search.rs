@@ -74,10 +74,7 @@ fn hit(found: &TraceMatch, out: &mut String) {
     object.string("rootTraceName", found.root_trace_name.as_deref().unwrap_or_default());
     object.u64("startTimeUnixNano", found.start);
     object.u32("durationMs", u32::try_from(found.duration / 1_000_000).unwrap_or(u32::MAX));
-    if let Some(first) = found.span_sets.first() {
-        span_set(first, object.key("spanSet"));
-    }
-    object.array("spanSets", &found.span_sets, span_set);
+    span_sets(&found.span_sets, &mut object);
     if !found.service_stats.is_empty() {
         object.object("serviceStats", |services| {
             for (name, stats) in &found.service_stats {
@@ -89,6 +86,23 @@ fn hit(found: &TraceMatch, out: &mut String) {
         });
     }
     object.close();
+}
+
+/// The first set stands there twice, for clients of either age.
+fn span_sets(sets: &[SpanSet], object: &mut Object<'_>) {
+    let Some((first, others)) = sets.split_first() else { return };
+    let out = object.key("spanSet");
+    let start = out.len();
+    span_set(first, out);
+    let written = start..out.len();
+    let out = object.key("spanSets");
+    out.push('[');
+    out.extend_from_within(written);
+    for set in others {
+        out.push(',');
+        span_set(set, out);
+    }
+    out.push(']');
 }
 
 fn span_set(set: &SpanSet, out: &mut String) {

@@ -111,7 +111,23 @@ pub(super) fn base64(out: &mut String, bytes: &[u8]) {
 
 /// Text in quotes, escaped.
 pub(super) fn string(out: &mut String, text: &str) {
+    out.reserve(text.len() + 2);
     out.push('"');
+    if is_plain(text) {
+        out.push_str(text);
+    } else {
+        escaped(out, text);
+    }
+    out.push('"');
+}
+
+/// Whether nothing is to be escaped; looks at many bytes at a time, since hardly any text has such a byte.
+fn is_plain(text: &str) -> bool {
+    let escaped = |byte: u8| byte < 0x20 || byte == b'"' || byte == b'\\';
+    text.as_bytes().chunks(32).all(|bytes| !bytes.iter().fold(false, |any, byte| any | escaped(*byte)))
+}
+
+fn escaped(out: &mut String, text: &str) {
     let mut written = 0;
     for (at, byte) in text.bytes().enumerate() {
         let escaped = match byte {
@@ -133,7 +149,6 @@ pub(super) fn string(out: &mut String, text: &str) {
         }
     }
     out.push_str(text.get(written..).unwrap_or_default());
-    out.push('"');
 }
 
 /// A double; JSON has no numbers for what is not finite.

@@ -2,11 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use futures::TryStreamExt;
 use vivace_model::{SpanId, SpanKind, Trace};
 
 use super::*;
-use crate::index::{ZONE_ROWS, listed_keys};
+use crate::index::{LISTED_KEYS, ZONE_ROWS};
 
 fn budget() -> Arc<MemoryBudget> {
     MemoryBudget::new(ByteSize::from_mib(256))
@@ -45,24 +44,12 @@ fn by_trace(spans: &[Span]) -> BTreeMap<TraceId, Trace> {
 }
 
 async fn block(spans: &[Span]) -> (Arc<dyn ObjectStore>, TenantId, BlockMeta) {
-    let (store, tenant, id) =
-        (Arc::new(InMemory::new()), TenantId::single(), "0".repeat(32).parse().expect("id"));
     let batches: Vec<_> = spans.chunks(1_000).map(batch).collect();
-    let block = build_block(&batches).expect("builds");
-    let meta = store_block(&*store, &tenant, id, block, None).await.expect("stores");
-    (store, tenant, meta)
+    put(build_block(&batches).expect("builds")).await
 }
 
 async fn picked(reader: &BlockReader, rows: &[std::ops::Range<usize>]) -> Vec<Span> {
-    let stream = reader.read_rows(rows, &Projection::everything()).expect("opens");
-    let batches: Vec<_> = stream.try_collect().await.expect("reads");
-    batches
-        .iter()
-        .flat_map(|batch| {
-            let mut decoder = SpanDecoder::new(batch).expect("layout");
-            (0..batch.num_rows()).map(|row| decoder.span(row)).collect::<Vec<_>>()
-        })
-        .collect()
+    decoded(reader.read_rows(rows, &Projection::everything()).expect("opens")).await
 }
 
 #[tokio::test]
@@ -108,7 +95,7 @@ async fn tables_say_what_the_spans_say_with_an_index_and_without() {
     let expected: Vec<Span> = wanted.iter().flat_map(|entry| in_order[*entry].spans().to_vec()).collect();
     assert_eq!(picked(&indexed, &rows).await, expected, "parents come back from distances");
     assert_eq!(
-        read_all(&indexed, None).await,
+        read_all(&indexed).await,
         in_order.iter().flat_map(|t| t.spans().to_vec()).collect::<Vec<_>>()
     );
 }
@@ -119,13 +106,13 @@ async fn zones_never_hide_a_value() {
     spans[17].attributes.push(Attribute::new("rare", 7_i64));
     let (store, tenant, meta) = block(&spans).await;
     let reader = BlockReader::open(store, &tenant, &meta).await.expect("opens");
-    let (read, budget) = (read_all(&reader, None).await, budget());
+    let (read, budget) = (read_all(&reader).await, budget());
     let zones = read.len().div_ceil(ZONE_ROWS);
     assert!(zones >= 2, "{} rows", read.len());
     let request = reader.zones("span.request:str", &budget).await.expect("memory").expect("known");
     let names = reader.zones("name", &budget).await.expect("memory").expect("known");
     let durations = reader.zones("duration_nano", &budget).await.expect("memory").expect("known");
-    let keys = reader.zones(listed_keys(), &budget).await.expect("memory").expect("known");
+    let keys = reader.zones(LISTED_KEYS, &budget).await.expect("memory").expect("known");
     let rare = ValueHash::of_key(crate::index::IndexScope::Span, "rare");
     let mut hits = 0;
     for (row, span) in read.iter().enumerate() {
