@@ -100,3 +100,12 @@ function spanOf(seconds: number): string {
   if (seconds < 48 * 3600) return `${Math.round(seconds / 3600)} h`;
   return `${Math.round(seconds / 86400)} d`;
 }
+
+const MINUTES = new Intl.DateTimeFormat(LOCALE, { hour: '2-digit', minute: '2-digit' });
+const DAY = new Intl.DateTimeFormat(LOCALE, { day: '2-digit', month: 'short' });
+
+/** A mark on a time axis with marks `step` seconds apart. */
+export function tick(millis: number, step: number): string {
+  if (step >= 86_400) return DAY.format(millis);
+  return step >= 60 ? MINUTES.format(millis) : SHORT_TIME.format(millis);
+}

@@ -17,6 +17,8 @@ type Page = () => Promise<{ default: ComponentType }>;
 /** The views by the first segment of their address; each is loaded when it is first shown. */
 const PAGES: Record<string, Page> = {
   explore: () => import('./explore/page'),
+  trace: () => import('./trace/page'),
+  compare: () => import('./compare/page'),
 };
 
 function NotFound() {

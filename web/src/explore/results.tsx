@@ -145,13 +145,15 @@ function Row({ row, longest, picked, onPick }: RowProps) {
           )}
         </td>
         <td class="num took">
-          <span class="bar" aria-hidden="true">
-            <span
-              class={row.errors > 0 ? 'error' : ''}
-              style={{ width: `${Math.max((row.duration / longest) * 100, 1)}%` }}
-            />
+          <span class="took-box">
+            <span class="bar" aria-hidden="true">
+              <span
+                class={row.errors > 0 ? 'error' : ''}
+                style={{ width: `${Math.max((row.duration / longest) * 100, 1)}%` }}
+              />
+            </span>
+            <span>{duration(row.duration)}</span>
           </span>
-          {duration(row.duration)}
         </td>
         <td class="num wide">{compact(row.spans)}</td>
         <td class="wide services" title={row.services.join(', ')}>

@@ -1,6 +1,6 @@
 import type UPlot from 'uplot';
 
-import { duration } from '../format';
+import { duration, tick } from '../format';
 import { axis } from '../ui/plot';
 
 /** Ticks of a logarithmic axis of nanoseconds. */
@@ -24,7 +24,7 @@ export function timeAndDuration(x: [number, number], y: [number, number]): Pick<
       y: { distr: 3, log: 10, range: () => y },
     },
     axes: [
-      axis({ size: 26, space: 90 }),
+      axis({ size: 26, space: 90, values: (_, splits, __, ___, step) => splits.map((at) => tick(at * 1e3, step)) }),
       axis({
         size: 62,
         splits: (_, __, low, high) => decades(low, high),
