@@ -19,6 +19,7 @@ const PAGES: Record<string, Page> = {
   explore: () => import('./explore/page'),
   trace: () => import('./trace/page'),
   compare: () => import('./compare/page'),
+  mesh: () => import('./mesh/page'),
 };
 
 function NotFound() {

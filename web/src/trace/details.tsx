@@ -27,14 +27,16 @@ export function Details({ model, span, critical, onSelect, onClose }: DetailsPro
         <Dot service={span.service} />
         <h2 class="grow">
           <Link to={address(['service', span.service])}>{span.service || words.noService}</Link>
-          <div class="name">{span.name || words.noName}</div>
+          <div class="name">
+            {span.error && <span class="tag error">{text.explore.error}</span>} {span.name || words.noName}
+          </div>
         </h2>
         <button type="button" class="button icon quiet" aria-label={words.close} onClick={onClose}>
           ×
         </button>
       </header>
       <div class="body stack">
-        {span.error && (
+        {span.error && span.status.message && (
           <div class="note error">
             <span>
               <strong>{text.explore.error}</strong> {span.status.message}

@@ -56,6 +56,7 @@ export function Waterfall(props: WaterfallProps) {
         aria-label={text.trace.tree}
         aria-rowcount={shown.length}
         aria-activedescendant={selected >= 0 ? `span-${selected}` : undefined}
+        style={{ height: `${shown.length * ROW}px` }}
         onKeyDown={(event) => move(event, shown, props)}
       >
         <div role="presentation" style={{ height: `${shown.length * ROW}px`, position: 'relative' }}>
