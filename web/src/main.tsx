@@ -20,6 +20,7 @@ const PAGES: Record<string, Page> = {
   trace: () => import('./trace/page'),
   compare: () => import('./compare/page'),
   mesh: () => import('./mesh/page'),
+  service: () => import('./service/page'),
 };
 
 function NotFound() {
