@@ -21,6 +21,7 @@ const PAGES: Record<string, Page> = {
   compare: () => import('./compare/page'),
   mesh: () => import('./mesh/page'),
   service: () => import('./service/page'),
+  status: () => import('./status/page'),
 };
 
 function NotFound() {

@@ -268,6 +268,9 @@ function Nothing({ area }: { area: Area | undefined }) {
       <button type="button" class="button" onClick={() => setTime({ from: 'now-24h', to: 'now' })}>
         {text.explore.widen}
       </button>
+      <Link class="button" to={address(['status'])}>
+        {text.explore.diagnose}
+      </Link>
     </Empty>
   );
 }
