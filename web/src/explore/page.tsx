@@ -8,6 +8,7 @@ import { type Built, EMPTY, build, narrow, read } from '../query';
 import { address, update } from '../router';
 import { beat, range, refresh, setTime, tenant } from '../state';
 import { text } from '../text';
+import type { TimeRange } from '../time';
 import { Empty, Failure, Link, Partial, Progress, Segments, Skeleton } from '../ui/basics';
 import { useKeys } from '../ui/keys';
 import { useModule } from '../ui/module';
@@ -205,7 +206,7 @@ function PlotPanel({ found, area }: { found: Found; area: Area | undefined }) {
         )}
       </header>
       {kind === 'scatter' && scatter && (
-        <scatter.default rows={found.traces} range={asked} area={area} onSelect={state.select} />
+        <scatter.default rows={found.traces} range={covered(found, asked)} area={area} onSelect={state.select} />
       )}
       {kind === 'heatmap' && heatmap && (
         <heatmap.default
@@ -218,6 +219,14 @@ function PlotPanel({ found, area }: { found: Found; area: Area | undefined }) {
       )}
     </section>
   );
+}
+
+/** When there are more traces than are shown, the plot has the stretch they are from. */
+function covered(found: Found, asked: TimeRange): TimeRange {
+  const oldest = found.traces.at(-1)?.start ?? asked.start;
+  if (!found.cut || oldest - asked.start < (asked.end - asked.start) / 10) return asked;
+  const margin = Math.max((asked.end - oldest) * 0.03, 50);
+  return { start: Math.max(oldest - margin, asked.start), end: asked.end };
 }
 
 function List({ found, rows, area }: { found: Found; rows: TraceRow[]; area: Area | undefined }) {

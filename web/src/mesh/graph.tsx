@@ -47,7 +47,7 @@ export function Graph(props: GraphProps) {
   const [host, width] = useWidth<HTMLDivElement>();
   const [zoom, setZoom] = useState(1);
   const drag = useRef<{ x: number; y: number; left: number; top: number } | undefined>(undefined);
-  const fit = Math.min(1.15, width > 0 ? Math.max(width / placed.width, 0.5) : 1);
+  const fit = Math.min(1.15, width > 0 ? Math.max(width / placed.width, 0.8) : 1);
   const scale = fit * zoom;
   const most = Math.max(...graph.edges.map(({ calls }) => calls), 1);
   const known = new Map(graph.nodes.map((node) => [node.service, node]));
@@ -75,6 +75,7 @@ export function Graph(props: GraphProps) {
         class="graph"
         ref={host}
         tabIndex={0}
+        style={{ minHeight: `${Math.min(placed.height * scale + 60, 620)}px` }}
         role="group"
         aria-label={text.mesh.graphLabel(placed.nodes.size, graph.edges.length)}
         onPointerDown={(event) => {

@@ -4,7 +4,7 @@ import dagre from '@dagrejs/dagre';
 
 import type { ServiceGraph } from '../api';
 
-export const NODE = { width: 196, height: 58 };
+export const NODE = { width: 190, height: 58 };
 
 export interface Placed {
   nodes: Map<string, { x: number; y: number }>;
@@ -17,7 +17,7 @@ export interface Placed {
 /** Callers stand left of what they call. */
 export function layout(graph: ServiceGraph): Placed {
   const drawn = new dagre.graphlib.Graph({ multigraph: true });
-  drawn.setGraph({ rankdir: 'LR', nodesep: 26, ranksep: 110, edgesep: 14, marginx: 16, marginy: 16 });
+  drawn.setGraph({ rankdir: 'LR', nodesep: 26, ranksep: 66, edgesep: 14, marginx: 16, marginy: 16 });
   drawn.setDefaultEdgeLabel(() => ({}));
   for (const name of services(graph)) drawn.setNode(name, { ...NODE });
   graph.edges.forEach(({ client, server }, at) => drawn.setEdge(client, server, { width: 10, height: 10 }, String(at)));

@@ -4,7 +4,8 @@ import { useEffect, useMemo } from 'preact/hooks';
 import type UPlot from 'uplot';
 
 import * as api from '../api';
-import { toRow, type TraceRow } from '../explore/rows';
+import { type TraceRow, toRow } from '../explore/rows';
+import { decades } from '../explore/scales';
 import { compact, dateTime, digits, duration, percent, rate, tick } from '../format';
 import { useLoad } from '../load';
 import { FLAGS } from '../mesh/istio';
@@ -141,8 +142,8 @@ const HEIGHT = 190;
 
 function Charts({ data }: { data: Data }) {
   const asked = range.value;
-  const rates = useMemo(() => aligned(data.rates, 'status'), [data.rates]);
-  const latencies = useMemo(() => aligned(data.latencies, 'p'), [data.latencies]);
+  const rates = useMemo(() => aligned(data.rates, 'status', asked.end), [data.rates, asked.end]);
+  const latencies = useMemo(() => aligned(data.latencies, 'p', asked.end), [data.latencies, asked.end]);
   const points = useMemo(() => exemplarsOf(data.latencies), [data.latencies]);
   const all = rates.times.map((_, at) => rates.series.reduce((sum, { values }) => sum + (values[at] ?? 0), 0));
   const failing = rates.times.map((_, at) => rates.series.find(({ label }) => label === 'error')?.values[at] ?? 0);
@@ -179,6 +180,7 @@ function Charts({ data }: { data: Data }) {
         }))}
         write={duration}
         points={points}
+        logarithmic
       />
     </div>
   );
@@ -192,16 +194,24 @@ interface ChartProps {
   lines: { label: string; color: string; values: (number | null)[]; fill: boolean }[];
   write: (value: number) => string;
   points?: Point[];
+  logarithmic?: boolean;
 }
 
-function Chart({ title, unit, x, times, lines, write, points = [] }: ChartProps) {
+const NO_POINTS: Point[] = [];
+
+function Chart({ title, unit, x, times, lines, write, points = NO_POINTS, logarithmic = false }: ChartProps) {
   const shape = lines.map(({ label, color, fill }) => `${label} ${color} ${fill}`).join();
   const options = useMemo<PlotOptions>(
     () => ({
-      scales: { x: { time: true, range: () => x }, y: { range: (_, low, high) => [Math.min(0, low), top(high, points)] } },
+      scales: { x: { time: true, range: () => x }, y: logarithmic ? { distr: 3, log: 10, range: (_, low, high) => logRange(low, high, points) } : { range: (_, __, high) => [0, top(high)] } },
       axes: [
         axis({ size: 24, space: 80, values: (_, splits, __, ___, step) => splits.map((at) => tick(at * 1e3, step)) }),
-        axis({ size: 58, space: 36, values: (_, splits) => splits.map(write) }),
+        axis({
+          size: 58,
+          space: 36,
+          values: (_, splits) => splits.map(write),
+          ...(logarithmic ? { splits: (_, __, low, high) => decades(low, high), filter: (_, splits) => splits } : {}),
+        }),
       ],
       legend: { show: false },
       cursor: { drag: { x: false, y: false }, y: false },
@@ -219,7 +229,7 @@ function Chart({ title, unit, x, times, lines, write, points = [] }: ChartProps)
     }),
     // Lines are drawn anew when their shape changes; their values are data.
     // eslint-disable-next-line react-hooks/exhaustive-deps
-    [x, shape, write, points],
+    [x, shape, write, points, logarithmic],
   );
   const data = useMemo<UPlot.AlignedData>(
     () => [times, ...lines.map(({ values }) => values)],
@@ -246,9 +256,14 @@ function Chart({ title, unit, x, times, lines, write, points = [] }: ChartProps)
   );
 }
 
-function top(high: number, points: Point[]): number {
-  const most = Math.max(high || 0, ...points.map((point) => point.value));
-  return most > 0 ? most * 1.12 : 1;
+function top(high: number): number {
+  return high > 0 ? high * 1.12 : 1;
+}
+
+function logRange(low: number, high: number, points: Point[]): [number, number] {
+  const values = points.map(({ value }) => value).filter((value) => value > 0);
+  const [least, most] = [Math.min(low || Infinity, ...values), Math.max(high || 0, ...values)];
+  return most > 0 && least > 0 ? [least / 1.5, most * 1.6] : [1e6, 1e9];
 }
 
 function drawPoints(plot: UPlot, points: Point[]): void {

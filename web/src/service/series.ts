@@ -20,9 +20,10 @@ export function stepFor(range: TimeRange): number {
 }
 
 /** Series over the same times; nothing where a series says nothing. */
-export function aligned(series: Series[], label: string): Aligned {
+export function aligned(series: Series[], label: string, until = Infinity): Aligned {
   const all = series.flatMap(({ samples = [] }) => samples.map((sample) => Number(sample.timestampMs)));
-  const times = [...new Set(all)].sort((a, b) => a - b);
+  // A step that is not over yet has not counted all it will.
+  const times = [...new Set(all)].filter((time) => time <= until).sort((a, b) => a - b);
   const found = series.map(({ labels, samples = [] }) => {
     const byTime = new Map(samples.map((sample) => [Number(sample.timestampMs), numberOf(sample.value)]));
     return { label: labelOf(labels, label) ?? '', values: times.map((time) => byTime.get(time) ?? null) };

@@ -135,7 +135,7 @@ function Now({ status: { ingest }, current }: { status: api.ServerStatus; curren
     [words.queryTime, or((now) => duration(now.meanQuery)), ''],
     [words.queryErrors, or((now) => rate(now.failed)), ''],
     [words.head, compact(ingest.headSpans), bytes(ingest.headBytes)],
-    [words.log, `${count(ingest.walSegments)} files`, bytes(ingest.walBytes)],
+    [words.log, words.files(count(ingest.walSegments)), bytes(ingest.walBytes)],
     [words.blocks, count(ingest.blocksCut), ''],
     [words.refused, count(ingest.refusedSpans), ''],
   ];
@@ -239,7 +239,7 @@ function Storage({ status: { tenants, tenantsLeftOut } }: { status: api.ServerSt
                     {underSeconds === null ? words.older : words.under(AGES[underSeconds] ?? `${underSeconds} s`)}
                   </th>
                 ))}
-                {[words.spans, words.blocks, words.total].map((name) => (
+                {[words.spans, words.blocksKept, words.total].map((name) => (
                   <th key={name} scope="col" class="num">
                     {name}
                   </th>
