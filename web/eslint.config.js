@@ -14,6 +14,8 @@ export default tseslint.config(
       'max-lines': ['error', { max: 500 }],
       'max-lines-per-function': ['error', { max: 110, skipBlankLines: true, skipComments: true }],
       'no-console': 'error',
+      // uPlot declares enums that have no values at run time; its options take their numbers.
+      '@typescript-eslint/no-unsafe-enum-assignment': 'off',
       '@typescript-eslint/restrict-template-expressions': ['error', { allowNumber: true }],
       '@typescript-eslint/no-confusing-void-expression': ['error', { ignoreArrowShorthand: true }],
     },

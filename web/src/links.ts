@@ -90,13 +90,13 @@ function grafana(params: URLSearchParams): Target {
 
 function paneOf(params: URLSearchParams): GrafanaPane {
   const panes = params.get('panes');
-  if (panes) return (Object.values(record(panes))[0] ?? {}) as GrafanaPane;
+  if (panes) return (Object.values(record(panes))[0] ?? {});
   const left = parse(params.get('left') ?? '');
   if (Array.isArray(left)) {
     const [from, to, , ...queries] = left as [string, string, string, ...GrafanaQuery[]];
     return { range: { from, to }, queries };
   }
-  return left && typeof left === 'object' ? (left as GrafanaPane) : {};
+  return left && typeof left === 'object' ? (left) : {};
 }
 
 /** The query of Grafana's search form, old or new. */

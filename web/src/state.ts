@@ -17,8 +17,8 @@ export const beat = signal(0);
 
 /** The range that pages ask about; fixed between refreshes, so that all parts of a page agree. */
 export const range = computed<TimeRange>(() => {
-  void beat.value;
-  return resolve(timeSpec.value, Date.now());
+  const now = beat.value >= 0 ? Date.now() : 0;
+  return resolve(timeSpec.value, now);
 });
 
 export function setTime(spec: TimeSpec): void {

@@ -42,7 +42,7 @@ async function stop(server: ChildProcess, folder: string): Promise<void> {
 }
 
 /** Waits for something that happens elsewhere. */
-export async function until(check: () => boolean | Promise<boolean>, seconds = 60): Promise<void> {
+export async function until(check: () => boolean | Promise<boolean>, seconds = 20): Promise<void> {
   for (const end = Date.now() + seconds * 1e3; Date.now() < end; ) {
     if (await check()) return;
     await new Promise((done) => setTimeout(done, 50));
@@ -88,6 +88,7 @@ export async function open(browser: Browser, address: string, look: Look = {}): 
   const { width = 1280, height = 860, theme = 'light' } = look;
   const context = await browser.newContext({ viewport: { width, height }, colorScheme: theme, reducedMotion: 'reduce' });
   const page = await context.newPage();
+  page.setDefaultTimeout(20_000);
   const faults: string[] = [];
   page.on('pageerror', (error) => faults.push(error.message));
   page.on('console', (message) => {

@@ -120,6 +120,7 @@ async function values(tag: string, q: string) {
 }
 
 interface EditorProps {
+  /** The query that was asked last. What is typed since is the editor's own. */
   value: string;
   error: { line: number; column: number } | undefined;
   onChange: (query: string) => void;

@@ -113,7 +113,7 @@ function Query({ error }: { error: Error | undefined }) {
         {mode === 'query' ? (
           <div class="grow editor-box">
             {editor ? (
-              <editor.default value={draft} error={position} onChange={setDraft} onRun={run} />
+              <editor.default value={q} error={position} onChange={setDraft} onRun={run} />
             ) : (
               <div class="skeleton" style={{ height: '30px' }} />
             )}

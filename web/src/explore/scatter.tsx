@@ -65,7 +65,8 @@ export default function Scatter({ rows, range, area, onSelect }: ScatterProps) {
     [sorted],
   );
   const highlighted = hovered.value;
-  useEffect(() => chart.current?.redraw(false), [highlighted, area, isDark.value]);
+  const dark = isDark.value;
+  useEffect(() => chart.current?.redraw(false), [highlighted, area, dark]);
   return (
     <div class="plot-box">
       <Plot

@@ -22,7 +22,7 @@ export function layout(graph: ServiceGraph): Placed {
   for (const name of services(graph)) drawn.setNode(name, { ...NODE });
   graph.edges.forEach(({ client, server }, at) => drawn.setEdge(client, server, { width: 10, height: 10 }, String(at)));
   dagre.layout(drawn);
-  const nodes = new Map(drawn.nodes().map((name) => [name, point(drawn.node(name))]));
+  const nodes = new Map(drawn.nodes().map((name) => [name, point(drawn.node(name) as { x: number; y: number })]));
   const edges = graph.edges.map(({ client, server }, at) => {
     const edge = drawn.edge(client, server, String(at)) as { points?: { x: number; y: number }[] } | undefined;
     return (edge?.points ?? []).map(point);

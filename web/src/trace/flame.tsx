@@ -45,9 +45,10 @@ export function FlameGraph({ model, onSelect }: { model: TraceModel; onSelect: (
   const top = zoomed ?? root;
   const boxes = useMemo(() => layout(top, width), [top, width]);
   const height = (Math.max(...boxes.map((box) => box.y), 0) + 1) * ROW;
+  const dark = isDark.value;
   useEffect(() => {
     if (canvas.current && width > 0) draw(canvas.current, { width, height, boxes });
-  }, [boxes, width, height, isDark.value]);
+  }, [boxes, width, height, dark]);
   const at = (event: MouseEvent) => {
     const { left, top: above } = (event.currentTarget as HTMLElement).getBoundingClientRect();
     const [x, y] = [event.clientX - left, Math.floor((event.clientY - above) / ROW)];

@@ -21,9 +21,10 @@ export function Minimap({ model, zoom, onZoom }: MinimapProps) {
   const [box, width] = useWidth<HTMLDivElement>();
   const canvas = useRef<HTMLCanvasElement>(null);
   const [drag, setDrag] = useState<{ from: number; to: number }>();
+  const dark = isDark.value;
   useEffect(() => {
     if (canvas.current && width > 0) draw(canvas.current, width, model);
-  }, [model, width, isDark.value]);
+  }, [model, width, dark]);
   const shareAt = (event: PointerEvent) => {
     const { left, width: wide } = (event.currentTarget as HTMLElement).getBoundingClientRect();
     return Math.max(0, Math.min(1, (event.clientX - left) / wide));

@@ -101,8 +101,8 @@ describe('the critical path', () => {
   const pathOf = (...spans: OtlpSpan[]) => {
     const { spans: ordered } = traceOf(...spans);
     const path = criticalPath(ordered);
-    return Object.fromEntries(
-      [...path].map(([at, segments]) => [ordered[at]?.name, segments.map(({ start, end }) => [start / MS, end / MS])]),
+    return Object.fromEntries<[number, number][]>(
+      [...path].map(([at, segments]) => [ordered[at]?.name ?? '', segments.map(({ start, end }): [number, number] => [start / MS, end / MS])]),
     );
   };
 

@@ -1,4 +1,4 @@
-import type { ComponentChildren, JSX } from 'preact';
+import type { ComponentChildren, HTMLAttributes } from 'preact';
 
 import { ApiError } from '../api';
 import { navigate } from '../router';
@@ -6,7 +6,7 @@ import { refresh } from '../state';
 import { text } from '../text';
 import { colorOf } from './colors';
 
-interface LinkProps extends JSX.HTMLAttributes<HTMLAnchorElement> {
+interface LinkProps extends HTMLAttributes<HTMLAnchorElement> {
   to: string;
   children?: ComponentChildren;
 }
