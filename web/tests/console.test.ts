@@ -86,7 +86,7 @@ describe('Explore', () => {
       const plot = page.locator('.scatter .u-over');
       const box = await plot.boundingBox();
       if (!box) throw new Error('no plot');
-      await page.mouse.move(box.x + box.width * 0.5, box.y + 2);
+      await page.mouse.move(box.x + box.width * 0.85, box.y + 2);
       await page.mouse.down();
       await page.mouse.move(box.x + box.width - 4, box.y + box.height - 2, { steps: 4 });
       await page.mouse.up();
