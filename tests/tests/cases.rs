@@ -4,10 +4,14 @@
 
 #[path = "cases/grammar.rs"]
 mod grammar;
+#[path = "cases/graph.rs"]
+mod graph;
 #[path = "cases/limits.rs"]
 mod limits;
 #[path = "cases/random.rs"]
 mod random;
+#[path = "cases/summaries.rs"]
+mod summaries;
 
 use std::collections::BTreeSet;
 use std::fmt::Write;

@@ -10,14 +10,16 @@ use vivace_storage::{Catalogs, LiveSpans, Projection, Snapshot};
 
 use crate::blocks::OpenBlocks;
 use crate::fetch::fetch;
+use crate::graph::service_graph;
 use crate::metrics::metrics;
+use crate::repeats::{RepeatsCache, RepeatsOf};
 use crate::search::{SearchContext, search};
 use crate::source::{Damage, Piece, Source};
 use crate::spread::SpreadCache;
 use crate::tags;
 use crate::{
-    MetricsRequest, MetricsResponse, Progress, QueryError, SearchRequest, SearchResponse, TagNames,
-    TagNamesRequest, TagValues, TagValuesRequest, TraceResponse,
+    MetricsRequest, MetricsResponse, Progress, QueryError, SearchRequest, SearchResponse, ServiceGraph,
+    ServiceGraphRequest, TagNames, TagNamesRequest, TagValues, TagValuesRequest, TraceResponse,
 };
 
 /// How queries run.
@@ -54,6 +56,7 @@ pub struct QueryEngine {
     waiting: Semaphore,
     blocks: Arc<OpenBlocks>,
     spread: SpreadCache,
+    repeats: RepeatsCache,
 }
 
 impl QueryEngine {
@@ -62,7 +65,15 @@ impl QueryEngine {
         let running = Semaphore::new(options.max_concurrent.max(1));
         let waiting = Semaphore::new(options.max_waiting);
         let blocks = OpenBlocks::new(Arc::clone(&context.store), Arc::clone(&context.budget));
-        Self { context, options, running, waiting, blocks, spread: SpreadCache::default() }
+        Self {
+            context,
+            options,
+            running,
+            waiting,
+            blocks,
+            spread: SpreadCache::default(),
+            repeats: RepeatsCache::default(),
+        }
     }
 
     /// The newest traces that match. When the deadline passes, those found by then, marked partial.
@@ -103,7 +114,25 @@ impl QueryEngine {
         self.within_deadline(async {
             let _running = self.admit().await?;
             let source = self.source(tenants).await?;
-            metrics(&self.search_context(source), request, progress).await
+            let repeats = RepeatsOf { cache: &self.repeats, tenants };
+            metrics(&self.search_context(source), repeats, request, progress).await
+        })
+        .await
+    }
+
+    /// Services and the calls between them.
+    ///
+    /// # Errors
+    /// [`QueryError`] says why there is no answer.
+    pub async fn service_graph(
+        &self,
+        tenants: &Tenants,
+        request: &ServiceGraphRequest,
+    ) -> Result<ServiceGraph, QueryError> {
+        self.within_deadline(async {
+            let _running = self.admit().await?;
+            let source = self.source(tenants).await?;
+            service_graph(&self.search_context(source), request).await
         })
         .await
     }

@@ -1,16 +1,13 @@
 //! Metrics queries: from spans to series (`docs/adr/0005-what-pipelines-and-metrics-compute.md`).
 
-use std::collections::HashMap;
+use std::sync::Arc;
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use vivace_base::{Holder, Reservation};
-use vivace_model::{Trace, TraceId, Value};
-use vivace_traceql::{Attribute, Intrinsic, MathExpr, MetricsFunction, MetricsSource, Pipeline, SecondStage};
+use vivace_traceql::{MathExpr, MetricsFunction, MetricsSource, Pipeline, SecondStage};
 
-use crate::eval::{columnar, rows};
-use crate::fetch::fetch;
-use crate::plan::SearchPlan;
+use crate::repeats::RepeatsOf;
 use crate::search::SearchContext;
 use crate::{Exemplar, MetricsRequest, MetricsResponse, Progress, QueryError, Sample, SearchMetrics, Series};
 
@@ -19,17 +16,17 @@ mod columns;
 mod compare;
 mod exemplars;
 mod lines;
-mod picker;
+mod picks;
 mod plan;
 mod sampling;
 mod second;
 mod sketch;
 mod steps;
+mod summaries;
 mod table;
 mod tally;
 
 use collect::{Collected, collect};
-use exemplars::Candidate;
 use lines::{Line, Lines, lines, sort};
 use plan::{Function, MetricsPlan};
 use second::{Term, apply, arithmetic, number};
@@ -37,12 +34,11 @@ use steps::milliseconds;
 
 /// How many series an answer has at most.
 const MAX_SERIES: usize = 20_000;
-/// How many traces are fetched at once for exemplars.
-const FETCHED_AT_ONCE: usize = 32;
 
 /// Answers a metrics query.
 pub(crate) async fn metrics(
     context: &SearchContext<'_>,
+    repeats: RepeatsOf<'_>,
     request: &MetricsRequest,
     progress: Progress<'_, MetricsResponse>,
 ) -> Result<MetricsResponse, QueryError> {
@@ -58,7 +54,7 @@ pub(crate) async fn metrics(
             inspected_bytes: context.source.block_bytes,
             ..SearchMetrics::default()
         },
-        shown: Vec::new(),
+        repeats,
         memory: context.budget.reserve(Holder::Query, 0)?,
     };
     let lines = match &metrics.source {
@@ -70,15 +66,14 @@ pub(crate) async fn metrics(
             Term::Number { .. } => return Err(QueryError::Invalid("not a metrics query".to_owned())),
         },
     };
-    run.answer(apply(lines, &metrics.second)).await
+    Ok(run.answer(apply(lines, &metrics.second)))
 }
 
 struct Run<'a, 'c> {
     context: &'a SearchContext<'c>,
     request: &'a MetricsRequest,
     totals: SearchMetrics,
-    /// What exemplars show of their spans.
-    shown: Vec<Attribute>,
+    repeats: RepeatsOf<'a>,
     memory: Reservation,
 }
 
@@ -93,11 +88,9 @@ impl Run<'_, '_> {
     ) -> Result<Lines, QueryError> {
         let MetricsRequest { query, window, exemplars, .. } = self.request;
         let plan = MetricsPlan::compile(pipeline, function, &query.hints, *window, *exemplars)?;
-        let new: Vec<Attribute> =
-            plan.search.shown.iter().filter(|attribute| !self.shown.contains(attribute)).cloned().collect();
-        self.shown.extend(new);
-        let (collected, job) = collect(self.context, plan, &mut self.totals, progress).await?;
-        let plan = &job.plan;
+        let plan = Arc::new(plan);
+        let collected = collect(self.context, self.repeats, &plan, &mut self.totals, progress).await?;
+        let plan = &*plan;
         let (mut lines, _reserved) = match collected {
             Collected::Series(table) => {
                 let (groups, reserved) = table.into_groups();
@@ -155,7 +148,7 @@ impl Run<'_, '_> {
         Ok(self.memory.resize(self.memory.bytes().saturating_add(bytes))?)
     }
 
-    async fn answer(self, mut lines: Lines) -> Result<MetricsResponse, QueryError> {
+    fn answer(self, mut lines: Lines) -> MetricsResponse {
         let limit = match self.request.max_series {
             0 => MAX_SERIES,
             limit => limit.min(MAX_SERIES),
@@ -167,67 +160,22 @@ impl Run<'_, '_> {
             )
         });
         lines.truncate(limit);
-        let spans = self.exemplar_spans(&lines).await?;
-        let series = lines.into_iter().map(|line| self.series(line, &spans)).collect();
+        let series = lines.into_iter().map(|line| self.series(line)).collect();
         let partial = too_many.or_else(|| self.context.source.partial());
-        Ok(MetricsResponse { series, metrics: self.totals, partial })
+        MetricsResponse { series, metrics: self.totals, partial }
     }
 
-    fn series(&self, line: Line, spans: &HashMap<Key, Vec<(String, Value)>>) -> Series {
+    fn series(&self, line: Line) -> Series {
         let window = self.request.window;
         let known = line.values.iter().enumerate().filter(|(_, value)| !value.is_nan());
         let samples =
             known.map(|(step, value)| Sample { timestamp_ms: window.timestamp_ms(step), value: *value });
         let exemplars = line.exemplars.iter().map(|candidate| Exemplar {
-            labels: spans.get(&key(candidate)).cloned().unwrap_or_default(),
+            labels: candidate.labels.iter().flat_map(|labels| labels.iter().cloned()).collect(),
             value: candidate.value,
             timestamp_ms: milliseconds(candidate.start),
         });
         let exemplars = exemplars.filter(|exemplar| !exemplar.value.is_nan());
         Series { samples: samples.collect(), exemplars: exemplars.collect(), labels: line.labels }
     }
-
-    /// What the exemplars show, read from their traces.
-    async fn exemplar_spans(&self, lines: &[Line]) -> Result<HashMap<Key, Vec<(String, Value)>>, QueryError> {
-        let wanted: Vec<&Candidate> = lines.iter().flat_map(|line| &line.exemplars).collect();
-        let mut ids: Vec<TraceId> = wanted.iter().map(|candidate| candidate.trace_id).collect();
-        ids.sort();
-        ids.dedup();
-        let mut found = HashMap::new();
-        let mut projection = SearchPlan::base_projection();
-        self.shown.iter().for_each(|attribute| columnar::project_attribute(attribute, &mut projection));
-        for ids in ids.chunks(FETCHED_AT_ONCE) {
-            let (source, budget) = (&self.context.source, self.context.budget);
-            let mut fetched = fetch(source, budget, ids, &projection).await?;
-            for id in ids {
-                let Some(trace) = fetched.take(*id) else { continue };
-                for candidate in wanted.iter().filter(|candidate| candidate.trace_id == *id) {
-                    found.insert(key(candidate), self.labels(&trace, candidate));
-                }
-            }
-        }
-        Ok(found)
-    }
-
-    fn labels(&self, trace: &Trace, candidate: &Candidate) -> Vec<(String, Value)> {
-        let is_it =
-            |span: &vivace_model::Span| span.span_id == candidate.span_id && span.kind == candidate.kind;
-        let Some(at) = trace.spans().iter().position(is_it) else { return Vec::new() };
-        let ids = [Intrinsic::TraceId, Intrinsic::SpanId].map(Attribute::Intrinsic);
-        let label = |attribute: &Attribute| {
-            let key = match attribute {
-                Attribute::Intrinsic(Intrinsic::TraceId) => "trace:id".to_owned(),
-                Attribute::Intrinsic(Intrinsic::SpanId) => "span:id".to_owned(),
-                other => other.to_string(),
-            };
-            Some((key, rows::value(attribute, trace, at).to_output()?))
-        };
-        ids.iter().chain(&self.shown).filter_map(label).collect()
-    }
-}
-
-type Key = (TraceId, [u8; 8], u8);
-
-fn key(candidate: &Candidate) -> Key {
-    (candidate.trace_id, candidate.span_id.0, candidate.kind as u8)
 }

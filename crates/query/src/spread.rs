@@ -47,7 +47,7 @@ impl Spread {
 
 /// What tells pieces apart for as long as the process lives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-enum PieceKey {
+pub(crate) enum PieceKey {
     Block(BlockId),
     Live(u64),
 }
@@ -94,7 +94,8 @@ impl SpreadCache {
     }
 }
 
-fn key(piece: &Piece) -> PieceKey {
+/// What tells this piece from others.
+pub(crate) fn key(piece: &Piece) -> PieceKey {
     match piece {
         Piece::Block(reader) => PieceKey::Block(reader.id()),
         Piece::Live(spans) => PieceKey::Live(spans.number()),

@@ -31,13 +31,15 @@ pub(crate) struct Wanted {
     pub(crate) range: TimeRange,
     /// In nanoseconds, both inclusive.
     pub(crate) duration: RangeInclusive<u64>,
+    /// Spread traces are looked at piece by piece, as if each piece had a trace of its own.
+    pub(crate) in_pieces: bool,
 }
 
 impl Wanted {
     /// The traces in a range of time that the plan can match, whatever they last.
     pub(crate) fn by_plan(plan: &SearchPlan, range: TimeRange) -> Self {
         let (filters, condition) = (plan.filters.clone(), plan.condition.clone());
-        Self { filters, condition, range, duration: 0..=u64::MAX }
+        Self { filters, condition, range, duration: 0..=u64::MAX, in_pieces: false }
     }
 
     /// Whether a trace that lasts from the one to the other is wanted.
@@ -104,7 +106,7 @@ impl<'a> Units<'a> {
         let cursors = cursors.collect();
         let mut parts = Parts { source, wanted, budget, prunings: HashMap::new() };
         let mut spread = Vec::new();
-        for places in source.spread.traces() {
+        for places in source.spread.traces().filter(|_| !wanted.in_pieces) {
             if places.iter().any(|place| overlaps(place.piece))
                 && let Some(start) = parts.wanted_start(places).await?
             {
@@ -113,6 +115,12 @@ impl<'a> Units<'a> {
         }
         spread.sort_by_key(|(start, _)| *start);
         Ok(Self { source, wanted, budget, cursors, spread, zones: FIRST_ZONES })
+    }
+
+    /// Leaves out the pieces that are not to be kept.
+    pub(crate) fn of_pieces(mut self, keep: impl Fn(usize) -> bool) -> Self {
+        self.cursors.retain(|cursor| keep(cursor.piece));
+        self
     }
 
     /// Goes ahead in the largest units at once, for who wants all traces.
@@ -276,7 +284,7 @@ pub(crate) fn alive(
             let rows = runs.rows(*entry);
             wanted.lasts(&runs.range(*entry))
                 && wanted.may_meet(rows.len(), &|_| true)
-                && !source.spread.contains(Place { piece, entry: *entry })
+                && (wanted.in_pieces || !source.spread.contains(Place { piece, entry: *entry }))
                 && may_meet(zones_of(&rows))
         })
         .collect()

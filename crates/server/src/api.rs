@@ -21,6 +21,7 @@ mod accept;
 mod diff;
 mod endpoints;
 mod error;
+mod graph;
 mod json;
 mod mcp;
 mod messages;
@@ -62,6 +63,7 @@ fn routes() -> Vec<(&'static str, MethodRouter<App>)> {
         ("/api/v2/search/tag/{*tagName_values}", any(tags::values_v2)),
         ("/api/metrics/query_range", any(metrics::range)),
         ("/api/metrics/query", any(metrics::instant)),
+        ("/api/service-graph", any(graph::services)),
         ("/api/mcp", any(mcp::serve)),
         ("/api/echo", any(status::echo)),
         ("/api/status/buildinfo", any(status::build_info)),

@@ -5,6 +5,7 @@
 //! A search or tag question without times is about all there is, not about the last quarter of an hour.
 
 mod attributes;
+mod graph;
 mod legacy;
 mod logfmt;
 mod metrics;
@@ -15,6 +16,7 @@ use vivace_base::ErrorKind;
 use vivace_traceql::{MAX_TEXT, Query, parse_validated};
 
 pub(crate) use attributes::{Answer, TagNamesQuestion, TagValuesQuestion};
+pub(crate) use graph::ServiceGraphQuestion;
 pub(crate) use logfmt::parse as parse_logfmt;
 pub(crate) use metrics::{InstantQuestion, MetricsQuestion, parse_step};
 pub(crate) use search::SearchQuestion;

@@ -8,8 +8,8 @@ use bytes::Bytes;
 use vivace_ingest::{Accepted, IngestError, IngestStats};
 use vivace_model::{TenantId, Tenants, TraceId};
 use vivace_query::{
-    MetricsRequest, MetricsResponse, Progress, QueryError, SearchRequest, SearchResponse, TagNames,
-    TagNamesRequest, TagValues, TagValuesRequest, TraceResponse,
+    MetricsRequest, MetricsResponse, Progress, QueryError, SearchRequest, SearchResponse, ServiceGraph,
+    ServiceGraphRequest, TagNames, TagNamesRequest, TagValues, TagValuesRequest, TraceResponse,
 };
 use vivace_storage::{CompactionStats, Snapshot, WalStats};
 
@@ -34,6 +34,13 @@ pub(crate) trait Backend: Send + Sync + Debug {
         request: &MetricsRequest,
         progress: Progress<'_, MetricsResponse>,
     ) -> Result<MetricsResponse, QueryError>;
+
+    /// Services and the calls between them.
+    async fn service_graph(
+        &self,
+        tenants: &Tenants,
+        request: &ServiceGraphRequest,
+    ) -> Result<ServiceGraph, QueryError>;
 
     /// All spans of a trace.
     async fn trace(&self, tenants: &Tenants, id: TraceId) -> Result<TraceResponse, QueryError>;

@@ -10,7 +10,8 @@ use vivace_ingest::{Accepted, Ingest, IngestContext, IngestError, IngestOptions,
 use vivace_model::{TenantId, Tenants, TraceId};
 use vivace_query::{
     MetricsRequest, MetricsResponse, Progress, QueryContext, QueryEngine, QueryError, QueryOptions,
-    SearchRequest, SearchResponse, TagNames, TagNamesRequest, TagValues, TagValuesRequest, TraceResponse,
+    SearchRequest, SearchResponse, ServiceGraph, ServiceGraphRequest, TagNames, TagNamesRequest, TagValues,
+    TagValuesRequest, TraceResponse,
 };
 use vivace_storage::{
     CatalogError, Catalogs, CompactionContext, CompactionOptions, CompactionStats, Compactor, Snapshot,
@@ -140,6 +141,14 @@ impl Backend for Engine {
         progress: Progress<'_, MetricsResponse>,
     ) -> Result<MetricsResponse, QueryError> {
         self.query.metrics(tenants, request, progress).await
+    }
+
+    async fn service_graph(
+        &self,
+        tenants: &Tenants,
+        request: &ServiceGraphRequest,
+    ) -> Result<ServiceGraph, QueryError> {
+        self.query.service_graph(tenants, request).await
     }
 
     async fn trace(&self, tenants: &Tenants, id: TraceId) -> Result<TraceResponse, QueryError> {

@@ -2,17 +2,23 @@
 //! header and readable by range; `docs/formats/index.md` has the bytes. An index that is missing or damaged costs
 //! speed, never an answer.
 
+mod buckets;
 mod build;
+mod calls;
 mod distinct;
 mod format;
 mod read;
+mod summaries;
 mod tags;
 mod traces;
 mod zones;
 
+pub use buckets::{bucket, bucket_of_slot, middle, power_of_slot, wide_bucket, wide_middle};
 pub use build::IndexBuilder;
+pub use calls::{Call, CallColumns, CallReader, CallSpan, Connection, Edge, Entry, Names, calls, sort_spans};
 pub(crate) use distinct::distinct_texts;
 pub use read::{BlockIndex, IndexedValues, Tags, ValueList};
+pub use summaries::{Dimensions, Summaries, SummaryChunk, SummaryCounts, SummaryGroup, SummaryTable};
 pub use tags::IndexScope;
 pub use traces::{TraceHash, TraceIds, TraceRuns, TracesBuilder};
 pub(crate) use zones::ZoneColumns;

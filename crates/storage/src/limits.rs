@@ -77,8 +77,15 @@ pub const ZONE_HASHES: usize = 1 << 18;
 const ZONE_HASH_BYTES: u64 = 18;
 /// Bytes that the zones of the same rows take at most, all columns together.
 pub const ZONE_BYTES: usize = 256 << 10;
+/// Rows of a chunk of summaries.
+pub const SUMMARY_ROWS: usize = 1 << 16;
+/// Bytes of all summaries of a block; the largest tables go when they are more.
+pub const SUMMARY_BYTES: usize = 2 << 20;
+/// Memory for summaries under construction: a chunk's rows, sorted and packed, names and groups, and the bytes so far,
+/// twice when they become part of the index.
+pub const SUMMARY_MEMORY: u64 = 12 << 20;
 /// Memory that making an index needs beside [`INDEX_ROW`]: what is collected, and the bytes made of it.
-pub const INDEX_BUILD: u64 = 2 * INDEX_MEMORY as u64 + ZONE_HASHES as u64 * ZONE_HASH_BYTES;
+pub const INDEX_BUILD: u64 = 2 * INDEX_MEMORY as u64 + ZONE_HASHES as u64 * ZONE_HASH_BYTES + SUMMARY_MEMORY;
 /// What an index under construction has of each row at most: its share of [`ZONE_BYTES`], twice when it becomes part of
 /// the index.
 pub const INDEX_ROW: u64 = 2 * (ZONE_BYTES / crate::index::ZONE_ROWS) as u64;

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use object_store::ObjectStore;
 use object_store::memory::InMemory;
+use object_store::ObjectStore;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use prost::Message;
 use tempfile::TempDir;
@@ -13,7 +13,8 @@ use vivace_ingest::otlp::encode;
 use vivace_ingest::{Accepted, Ingest, IngestContext, IngestOptions};
 use vivace_model::{Span, TenantId};
 use vivace_query::{
-    MetricsRequest, QueryContext, QueryEngine, QueryOptions, SearchRequest, Series, TraceMatch,
+    MetricsRequest, QueryContext, QueryEngine, QueryOptions, SearchRequest, Series, ServiceGraph,
+    ServiceGraphRequest, TraceMatch,
 };
 use vivace_storage::columns::SpanDecoder;
 use vivace_storage::{
@@ -307,6 +308,19 @@ impl Store {
         match response.partial {
             Some(reason) => Err(format!("partial: {reason}")),
             None => Ok(response.series),
+        }
+    }
+
+    /// The service graph the engine makes.
+    ///
+    /// # Errors
+    /// Says why there is no answer, or only part of one.
+    pub async fn service_graph(&self, request: &ServiceGraphRequest) -> Result<ServiceGraph, String> {
+        let graph = self.engine.service_graph(&TenantId::single().into(), request).await;
+        let graph = graph.map_err(|error| error.to_string())?;
+        match graph.partial {
+            Some(reason) => Err(format!("partial: {reason}")),
+            None => Ok(graph),
         }
     }
 }

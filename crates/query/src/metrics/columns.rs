@@ -7,14 +7,12 @@ use arrow::buffer::BooleanBuffer;
 use futures::TryStreamExt;
 use vivace_base::{Holder, MemoryRefused};
 use vivace_model::schema;
-use vivace_model::{SpanId, SpanKind, TraceId};
+use vivace_model::{SpanId, SpanKind, TraceId, Value};
 use vivace_storage::Projection;
 use vivace_storage::columns::{column, text_column};
-use vivace_storage::index::TraceRuns;
 
-use super::collect::Job;
-use super::exemplars::Candidate;
-use super::picker::Picker;
+use super::collect::{Collected, Job};
+use super::exemplars::{Candidate, Labels};
 use super::plan::MetricsPlan;
 use super::sampling::weight;
 use super::table::{Observation, Table};
@@ -23,72 +21,86 @@ use crate::QueryError;
 use crate::eval::{Operand, columnar, vector};
 use crate::look::joined;
 use crate::plan::Local;
+use vivace_traceql::Attribute;
 
-/// Adds the spans of a unit's traces, but for those that are spread; how many were looked at.
-pub(super) async fn measure(
+/// Adds the spans of a unit's traces; how many were looked at.
+pub(super) async fn measure_rows(
     job: &Job,
     piece: usize,
     entries: Range<usize>,
     table: &mut Table,
 ) -> Result<u64, QueryError> {
-    let looker = &job.looker;
-    let Some((runs, entries)) = looker.alive(piece, entries).await? else { return Ok(0) };
-    if !tally::suffices(&job.plan) {
-        return each_row(job, piece, runs, &entries, table, Table::observe).await;
-    }
-    let picks = job.plan.exemplars > 0;
-    let ids = if picks { looker.ids(piece).await? } else { None };
-    let mut picker = ids.map(|ids| Picker::new(job.plan.window, job.plan.exemplars, ids, runs, &entries));
+    let Some((runs, entries)) = job.looker.alive(piece, entries).await? else { return Ok(0) };
     let rows = joined(entries.iter().map(|entry| runs.rows(*entry)));
-    let columns = projection(&job.plan, false);
-    let mut batches = looker.source.read(piece, Some(&rows), &columns, &looker.budget).await?;
-    let mut spans = 0;
-    while let Some(batch) = batches.try_next().await? {
-        let _reserved = looker.budget.reserve(Holder::Query, batch.get_array_memory_size() as u64)?;
-        let selected = selected(&job.plan, &batch)?;
-        tally::tally(&job.plan, &batch, &selected, table)?;
-        if let Some(picker) = &mut picker {
-            picker.follow(&selected, column(&batch, schema::START)?);
-        }
-        spans += batch.num_rows() as u64;
+    if tally::suffices(&job.plan) {
+        return each_batch(job, piece, (&rows, false), |batch, selected| {
+            tally::tally(&job.plan, batch, selected, &job.within, table)
+        })
+        .await;
     }
-    let chosen = picker.map(Picker::chosen).unwrap_or_default();
-    each_row(job, piece, runs, &chosen, table, |table, plan, span| table.offer(plan, span).map(|_| ()))
-        .await?;
-    Ok(spans)
+    each_span(job, piece, &rows, |span| table.observe(&job.plan, span)).await
 }
 
-/// Gives every selected span of these traces to `add`; how many were looked at.
-async fn each_row(
+/// Takes away the repeated rows of a piece whose spans were all counted.
+pub(super) async fn take_away(job: Job, piece: usize) -> Result<(Collected, u64), QueryError> {
+    let mut collected = Collected::new(&job)?;
+    let rows = joined(job.repeated(piece).iter().map(|row| *row..*row + 1));
+    let job = Job { repeats: None, ..job };
+    let Collected::Series(table) = &mut collected else { return Ok((collected, 0)) };
+    let away = |span: Observation<'_>| table.observe(&job.plan, Observation { weight: -span.weight, ..span });
+    let spans = each_span(&job, piece, &rows, away).await?;
+    Ok((collected, spans))
+}
+
+/// Gives every selected span of these rows to `add`; how many were looked at.
+pub(super) async fn each_span(
     job: &Job,
     piece: usize,
-    runs: &TraceRuns,
-    entries: &[usize],
-    table: &mut Table,
-    add: impl Fn(&mut Table, &MetricsPlan, Observation<'_>) -> Result<(), MemoryRefused>,
+    rows: &[Range<usize>],
+    mut add: impl FnMut(Observation<'_>) -> Result<(), MemoryRefused>,
 ) -> Result<u64, QueryError> {
-    if entries.is_empty() {
+    each_batch(job, piece, (rows, true), |batch, selected| measure_batch(job, batch, selected, &mut add))
+        .await
+}
+
+/// Gives batches of these rows and which of them are selected to `add`; how many there were.
+async fn each_batch(
+    job: &Job,
+    piece: usize,
+    (rows, ids): (&[Range<usize>], bool),
+    mut add: impl FnMut(&RecordBatch, &BooleanBuffer) -> Result<(), QueryError>,
+) -> Result<u64, QueryError> {
+    if rows.is_empty() {
         return Ok(0);
     }
     let looker = &job.looker;
-    let rows = joined(entries.iter().map(|entry| runs.rows(*entry)));
-    let columns = projection(&job.plan, true);
-    let mut batches = looker.source.read(piece, Some(&rows), &columns, &looker.budget).await?;
+    let columns = projection(&job.plan, ids);
+    let mut batches = looker.source.read(piece, Some(rows), &columns, &looker.budget).await?;
+    let mut numbers = rows.iter().cloned().flatten();
+    let repeated = job.repeated(piece);
     let mut spans = 0;
     while let Some(batch) = batches.try_next().await? {
         let _reserved = looker.budget.reserve(Holder::Query, batch.get_array_memory_size() as u64)?;
-        measure_batch(&job.plan, &batch, |span| add(table, &job.plan, span))?;
+        let mut selected = selected(&job.plan, &batch)?;
+        if !repeated.is_empty() {
+            let mut first = |_| numbers.next().is_some_and(|number| repeated.binary_search(&number).is_err());
+            selected = &selected & &BooleanBuffer::collect_bool(batch.num_rows(), &mut first);
+        }
+        add(&batch, &selected)?;
         spans += batch.num_rows() as u64;
     }
     Ok(spans)
 }
 
-/// The columns that matter, those that tell spans apart among them where it does.
+/// The columns that matter, those that tell spans apart and what exemplars show among them where they do.
 fn projection(plan: &MetricsPlan, ids: bool) -> Projection {
     let mut projection = Projection::default();
     projection.fixed.push(schema::START);
     if ids {
         projection.fixed.extend([schema::TRACE_ID, schema::SPAN_ID, schema::KIND]);
+    }
+    if ids && plan.exemplars > 0 {
+        plan.search.shown.iter().for_each(|shown| columnar::project_attribute(shown, &mut projection));
     }
     if plan.extrapolate {
         projection.fixed.push(schema::TRACE_STATE);
@@ -101,11 +113,12 @@ fn projection(plan: &MetricsPlan, ids: bool) -> Projection {
 }
 
 fn measure_batch(
-    plan: &MetricsPlan,
+    job: &Job,
     batch: &RecordBatch,
-    mut add: impl FnMut(Observation<'_>) -> Result<(), MemoryRefused>,
+    selected: &BooleanBuffer,
+    add: &mut impl FnMut(Observation<'_>) -> Result<(), MemoryRefused>,
 ) -> Result<(), QueryError> {
-    let selected = selected(plan, batch)?;
+    let plan = &*job.plan;
     let traces: &FixedSizeBinaryArray = column(batch, schema::TRACE_ID)?;
     let spans: &FixedSizeBinaryArray = column(batch, schema::SPAN_ID)?;
     let kinds: &Int8Array = column(batch, schema::KIND)?;
@@ -118,9 +131,9 @@ fn measure_batch(
         .collect::<Result<_, _>>()?;
     let measured = plan.function.measured();
     let measured = measured.map(|measured| columnar::values(&measured.attribute, batch)).transpose()?;
-    for row in 0..batch.num_rows() {
+    for row in selected.set_indices() {
         let start = starts.value(row);
-        let Some(step) = plan.window.step_of(start).filter(|_| selected.value(row)) else { continue };
+        let Some(step) = plan.step_of(start, &job.within) else { continue };
         let trace_id = TraceId(traces.value(row).try_into().unwrap_or_default());
         let span = Candidate {
             trace_id,
@@ -129,6 +142,7 @@ fn measure_batch(
             start,
             step,
             value: 0.0,
+            labels: None,
         };
         let observation = Observation {
             span,
@@ -136,10 +150,20 @@ fn measure_batch(
             weight: states.map_or(1.0, |states| weight(states.get(row).unwrap_or_default())),
             groups: groups.iter().map(|values| values[row].borrowed()).collect(),
             measured: measured.as_ref().map_or(Operand::Nil, |values| values[row].borrowed()),
+            labels: &|| labels(plan, &batch.slice(row, 1)),
         };
         add(observation)?;
     }
     Ok(())
+}
+
+/// What an exemplar shows, given its row.
+fn labels(plan: &MetricsPlan, row: &RecordBatch) -> Labels {
+    let label = |(key, attribute): &(String, Attribute)| -> Option<(String, Value)> {
+        let values = columnar::values(attribute, row).ok()?;
+        Some((key.clone(), values.first()?.to_output()?))
+    };
+    plan.labels.iter().filter_map(label).collect()
 }
 
 /// The rows that the pipeline selects.

@@ -1,5 +1,7 @@
 //! What a metrics query measures, taken apart.
 
+use std::ops::RangeInclusive;
+
 use vivace_traceql::{Attribute, Hint, Intrinsic, MetricsFunction, MetricsOp, Pipeline, Scope, Static};
 
 use crate::eval::{Filter, trace_level};
@@ -21,6 +23,8 @@ pub(crate) struct MetricsPlan {
     /// Spans weigh as much as their sampling says they stand for.
     pub(crate) extrapolate: bool,
     pub(crate) exemplars: usize,
+    /// What exemplars show.
+    pub(crate) labels: Vec<(String, Attribute)>,
 }
 
 /// What is computed of the spans of a group.
@@ -80,7 +84,8 @@ impl MetricsPlan {
             MetricsWindow::Range { .. } => allowed_exemplars(hints, exemplars),
             MetricsWindow::Instant { .. } => 0,
         };
-        Ok(Self { search, function, name, by, window, extrapolate, exemplars })
+        let labels = labels(&search);
+        Ok(Self { search, function, name, by, window, extrapolate, exemplars, labels })
     }
 
     /// Whether each span can be decided on and measured alone.
@@ -88,7 +93,13 @@ impl MetricsPlan {
         let grouped = self.by.iter().flat_map(|grouping| &grouping.sources);
         let mut used = grouped.chain(self.function.measured().map(|measured| &measured.attribute));
         let whole = matches!(self.function, Function::Compare(_));
-        self.search.local.is_some() && !whole && !used.any(trace_level)
+        let shown = || self.exemplars > 0 && self.search.shown.iter().any(trace_level);
+        self.search.local.is_some() && !whole && !used.any(trace_level) && !shown()
+    }
+
+    /// At which step a span counts that started then, if only those within the range do.
+    pub(crate) fn step_of(&self, start: u64, within: &RangeInclusive<u64>) -> Option<u32> {
+        self.window.step_of(start).filter(|_| within.contains(&start))
     }
 }
 
@@ -160,6 +171,13 @@ fn seconds(attribute: &Attribute) -> Measured {
     let is_duration =
         matches!(attribute, Attribute::Intrinsic(I::Duration | I::TraceDuration | I::EventTimeSinceStart));
     Measured { attribute: attribute.clone(), unit: if is_duration { NANOS } else { 1.0 } }
+}
+
+/// Trace and span, and what the query mentions.
+fn labels(search: &SearchPlan) -> Vec<(String, Attribute)> {
+    let ids = [("trace:id", Intrinsic::TraceId), ("span:id", Intrinsic::SpanId)];
+    let ids = ids.map(|(key, intrinsic)| (key.to_owned(), Attribute::Intrinsic(intrinsic)));
+    ids.into_iter().chain(search.shown.iter().map(|shown| (shown.to_string(), shown.clone()))).collect()
 }
 
 /// The hint replaces what the request says, up to what it allows.

@@ -126,7 +126,7 @@ fn combined(op: BinaryOp, left: &Line, right: &Line) -> Line {
     Line {
         labels,
         values: left.values.iter().zip(&right.values).map(value).collect(),
-        exemplars: left.exemplars.iter().chain(&right.exemplars).copied().collect(),
+        exemplars: left.exemplars.iter().chain(&right.exemplars).cloned().collect(),
     }
 }
 

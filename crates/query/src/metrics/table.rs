@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use vivace_base::{Holder, MemoryBudget, MemoryRefused, Reservation};
 
-use super::exemplars::{Candidate, Exemplars};
+use super::exemplars::{Candidate, Exemplars, Labels};
 use super::plan::{Function, MetricsPlan};
 use super::sketch::Sketch;
 use super::tally::Counted;
@@ -28,6 +28,8 @@ pub(super) struct Observation<'a> {
     pub(super) groups: Vec<Operand<'a>>,
     /// The number taken from it; nil where none is.
     pub(super) measured: Operand<'a>,
+    /// What it shows as an exemplar.
+    pub(super) labels: &'a dyn Fn() -> Labels,
 }
 
 /// See the module.
@@ -85,7 +87,7 @@ impl Table {
         plan: &MetricsPlan,
         observation: Observation<'_>,
     ) -> Result<Option<(u32, f64)>, MemoryRefused> {
-        let Observation { mut span, step, groups, measured, .. } = observation;
+        let Observation { mut span, step, weight, groups, measured, labels } = observation;
         let number = match &measured {
             Operand::Int(number) | Operand::Duration(number) => *number as f64,
             Operand::Float(number) if !number.is_nan() => *number,
@@ -109,8 +111,17 @@ impl Table {
             span.value = number / measured.unit;
         }
         span.step = step;
-        self.exemplars.offer(plan.window, group, span);
+        // What is taken away stands for nothing.
+        if weight > 0.0 {
+            let taken = self.exemplars.offer(plan.window, group, span, labels);
+            self.memory.take(taken as u64)?;
+        }
         Ok(Some((group, number)))
+    }
+
+    /// See [`Exemplars::has_all`].
+    pub(super) fn has_exemplars(&self, part: usize, before: usize) -> bool {
+        self.exemplars.has_all(part, before)
     }
 
     /// Adds spans of one group and step that were counted together.
@@ -121,15 +132,29 @@ impl Table {
         step: u32,
         counted: &Counted,
     ) -> Result<(), MemoryRefused> {
+        let group = self.group(groups)?;
+        self.add_to(plan, group, step, counted)
+    }
+
+    /// The number of a group.
+    pub(super) fn group(&mut self, groups: &[Operand<'_>]) -> Result<u32, MemoryRefused> {
         self.key.clear();
         groups.iter().for_each(|value| value.encode(&mut self.key));
-        let group = match self.ids.get(self.key.as_slice()) {
-            Some(group) => *group,
-            None => {
-                let values = groups.iter().cloned().map(Operand::into_owned).collect();
-                self.add_group(self.key.clone().into(), values)?
-            }
-        };
+        if let Some(group) = self.ids.get(self.key.as_slice()) {
+            return Ok(*group);
+        }
+        let values = groups.iter().cloned().map(Operand::into_owned).collect();
+        self.add_group(self.key.clone().into(), values)
+    }
+
+    /// Adds spans of a group and step that were counted together.
+    pub(super) fn add_to(
+        &mut self,
+        plan: &MetricsPlan,
+        group: u32,
+        step: u32,
+        counted: &Counted,
+    ) -> Result<(), MemoryRefused> {
         if !self.cells.contains_key(&(group, step)) {
             self.memory.take(CELL_BYTES)?;
         }
@@ -171,7 +196,12 @@ impl Table {
         Ok(())
     }
 
-    /// The values of each group, its cells by step, and its exemplars.
+    /// Forgets what was taken away again.
+    pub(super) fn prune(&mut self) {
+        self.cells.retain(|_, cell| !cell.is_empty());
+    }
+
+    /// The values of each group that has any cells, by step, and its exemplars.
     pub(super) fn into_groups(self) -> (Vec<Group>, Reservation) {
         let mut groups: Vec<Group> = self
             .groups
@@ -184,6 +214,7 @@ impl Table {
         for (group, candidate) in self.exemplars.chosen() {
             groups[group as usize].exemplars.push(candidate);
         }
+        groups.retain(|group| !group.cells.is_empty());
         (groups, self.memory.reserved)
     }
 }
@@ -231,9 +262,7 @@ impl Cell {
         let before = self.buckets();
         match (&mut *self, counted) {
             (Self::Count(count), Counted::Spans(spans)) => count.add(*spans as f64),
-            (Self::Quantiles(sketch), Counted::Buckets { buckets, least, greatest }) => {
-                sketch.add_buckets(buckets, *least, *greatest);
-            }
+            (Self::Quantiles(sketch), Counted::Buckets(buckets)) => sketch.add_buckets(buckets),
             _ => debug_assert!(false, "the cells of one function count one kind"),
         }
         self.buckets() - before
@@ -255,6 +284,15 @@ impl Cell {
             _ => debug_assert!(false, "the cells of one function are of one kind"),
         }
         self.buckets() - before
+    }
+
+    /// Whether all that was counted was taken away again.
+    fn is_empty(&self) -> bool {
+        match self {
+            Self::Count(count) => count.value() == 0.0,
+            Self::Quantiles(sketch) => sketch.weight() == 0.0,
+            _ => false,
+        }
     }
 
     fn buckets(&self) -> usize {

@@ -1,14 +1,16 @@
 //! Counting a batch's spans by group and step in plain arrays, before they go into the table: most queries do no more.
 
+use std::ops::RangeInclusive;
+
 use arrow::array::{RecordBatch, UInt64Array};
 use arrow::buffer::BooleanBuffer;
 use rustc_hash::FxHashMap;
 use vivace_model::schema;
 use vivace_storage::columns::column;
+use vivace_storage::index::bucket;
 use vivace_traceql::{Attribute, Intrinsic};
 
 use super::plan::{Function, Grouping, MetricsPlan};
-use super::sketch::bucket;
 use super::table::Table;
 use crate::QueryError;
 use crate::eval::{Operand, columnar};
@@ -31,11 +33,12 @@ pub(super) fn suffices(plan: &MetricsPlan) -> bool {
     counts && !plan.extrapolate
 }
 
-/// Adds the selected rows of a batch.
+/// Adds the selected rows of a batch that start within the range.
 pub(super) fn tally(
     plan: &MetricsPlan,
     batch: &RecordBatch,
     selected: &BooleanBuffer,
+    within: &RangeInclusive<u64>,
     table: &mut Table,
 ) -> Result<(), QueryError> {
     let groups = Groups::of(&plan.by, batch)?;
@@ -43,7 +46,7 @@ pub(super) fn tally(
     let cells = groups.count.saturating_mul(steps);
     let starts: &UInt64Array = column(batch, schema::START)?;
     let cell_of = |row: usize| {
-        let step = plan.window.step_of(starts.value(row))? as usize;
+        let step = plan.step_of(starts.value(row), within)? as usize;
         Some(groups.of_row(row) * steps + step)
     };
     let add = |cell: usize, what: Counted| {
@@ -64,12 +67,8 @@ pub(super) fn tally(
 #[derive(Debug)]
 pub(super) enum Counted {
     Spans(u64),
-    /// Numbers by bucket of a sketch, and what they lie between.
-    Buckets {
-        buckets: Vec<(i32, f64)>,
-        least: f64,
-        greatest: f64,
-    },
+    /// Numbers by bucket of a sketch.
+    Buckets(Vec<(i32, f64)>),
 }
 
 fn count<E>(
@@ -108,7 +107,7 @@ fn sketch<E>(
     let mut rows: Vec<(u32, i32)> = Vec::with_capacity(selected.len());
     for row in selected.set_indices() {
         let (Some(cell), Some(number)) = (cell_of(row), number_of(row)) else { continue };
-        rows.push((cells.note(cell, number), bucket(number)));
+        rows.push((cells.note(cell), bucket(number)));
     }
     let (Some(lowest), Some(highest)) =
         (rows.iter().map(|(_, bucket)| *bucket).min(), rows.iter().map(|(_, bucket)| *bucket).max())
@@ -120,45 +119,42 @@ fn sketch<E>(
         let mut counts = vec![0_u32; cells.known.len() * width];
         rows.iter()
             .for_each(|(cell, bucket)| counts[*cell as usize * width + (bucket - lowest) as usize] += 1);
-        for ((cell, least, greatest), counts) in cells.known.into_iter().zip(counts.chunks(width)) {
+        for (cell, counts) in cells.known.into_iter().zip(counts.chunks(width)) {
             let counted = counts.iter().zip(lowest..).filter(|(count, _)| **count > 0);
             let buckets = counted.map(|(count, bucket)| (bucket, f64::from(*count))).collect();
-            add(cell, Counted::Buckets { buckets, least, greatest })?;
+            add(cell, Counted::Buckets(buckets))?;
         }
         return Ok(());
     }
     rows.sort_unstable();
     let mut rest = rows.chunk_by(|(a, _), (b, _)| a == b);
-    for (cell, least, greatest) in cells.known {
+    for cell in cells.known {
         let of_cell = rest.next().unwrap_or_default().chunk_by(|(_, a), (_, b)| a == b);
         let buckets = of_cell.map(|same| (same[0].1, same.len() as f64)).collect();
-        add(cell, Counted::Buckets { buckets, least, greatest })?;
+        add(cell, Counted::Buckets(buckets))?;
     }
     Ok(())
 }
 
-/// The groups and steps that a batch has, numbered as they come, and the bounds of their numbers.
+/// The groups and steps that a batch has, numbered as they come.
 #[derive(Default)]
 struct Cells {
     numbers: FxHashMap<usize, u32>,
-    known: Vec<(usize, f64, f64)>,
+    known: Vec<usize>,
     /// Spans that follow each other often fall together.
     last: Option<(usize, u32)>,
 }
 
 impl Cells {
-    fn note(&mut self, cell: usize, number: f64) -> u32 {
+    fn note(&mut self, cell: usize) -> u32 {
         let at = match self.last {
             Some((last, at)) if last == cell => at,
             _ => *self.numbers.entry(cell).or_insert_with(|| {
-                self.known.push((cell, number, number));
+                self.known.push(cell);
                 (self.known.len() - 1) as u32
             }),
         };
         self.last = Some((cell, at));
-        let (_, least, greatest) = &mut self.known[at as usize];
-        *least = least.min(number);
-        *greatest = greatest.max(number);
         at
     }
 }

@@ -32,7 +32,7 @@ async fn source(pieces: Vec<Piece>, budget: &Arc<MemoryBudget>) -> Source {
 }
 
 fn wanted(range: TimeRange) -> Wanted {
-    Wanted { filters: Vec::new(), condition: Condition::Any, range, duration: 0..=u64::MAX }
+    Wanted { filters: Vec::new(), condition: Condition::Any, range, duration: 0..=u64::MAX, in_pieces: false }
 }
 
 /// The starts of the traces of each unit, as the walk gives them, spread ones apart.

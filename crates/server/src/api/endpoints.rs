@@ -44,6 +44,12 @@ const HTTP: &[Endpoint] = &[
     ("/api/metrics/query", Better, "As `query_range`."),
     ("/api/v2/traces/diff", Same, "Only POST. The texts of warnings differ, their codes do not."),
     (
+        "/api/service-graph",
+        Better,
+        "Tempo keeps no such graph: `nodes` and `edges` from `start` to `end`, the last hour when neither is given, in \
+         whole minutes. Latencies are in seconds, within 4 %.",
+    ),
+    (
         "/api/mcp",
         Better,
         "On unless `mcp_enabled` says no. Without sessions; every answer is JSON. Refuses what browsers send.",

@@ -6,11 +6,12 @@
 
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
-use vivace_query::{MetricsResponse, SearchResponse, TagNames, TagValueKind, TagValues};
+use vivace_query::{MetricsResponse, SearchResponse, ServiceGraph, TagNames, TagValueKind, TagValues};
 
 use super::accept::Format;
 
 mod chunks;
+mod graph;
 mod llm;
 mod metrics;
 mod search;
@@ -71,6 +72,11 @@ pub(super) fn metrics_instant(found: MetricsResponse) -> Response {
 }
 
 /// Written while it is sent.
+/// Services and the calls between them.
+pub(super) fn service_graph(found: &ServiceGraph) -> Response {
+    respond(|root| graph::write(found, root))
+}
+
 fn streamed(pieces: impl Pieces + Send + 'static) -> Response {
     let chunks = Chunks::new(pieces).map(Ok::<_, std::convert::Infallible>);
     let body = axum::body::Body::from_stream(futures::stream::iter(chunks));

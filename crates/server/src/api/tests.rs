@@ -9,8 +9,8 @@ use serde_json::{Value as Json, json};
 use tower::ServiceExt;
 use vivace_model::{SpanId, Trace, TraceId};
 use vivace_query::{
-    MatchedSpan, MetricsWindow, SearchResponse, SpanSet, TagNames, TagScope, TagValue, TagValueKind,
-    TagValues, TraceMatch,
+    Latency, MatchedSpan, MetricsWindow, SearchResponse, ServiceEdge, ServiceGraph, ServiceGraphRequest,
+    ServiceNode, SpanSet, TagNames, TagScope, TagValue, TagValueKind, TagValues, TraceMatch,
 };
 use vivace_testkit::SpanBuilder;
 
@@ -467,4 +467,58 @@ async fn tenants_are_needed_only_with_multitenancy() {
         assert!(matches!(answer.status, StatusCode::BAD_REQUEST | StatusCode::UNAUTHORIZED), "{bad}");
     }
     assert_eq!(ask_with(&app, "/api/search", &[("x-scope-orgid", "a")]).await.status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn a_service_graph_leaves_nothing_out() {
+    let latency = Some(Latency { p50: 0.012, p95: 0.04, p99: 0.09 });
+    let node = |service: &str, requests, latency, is_virtual| ServiceNode {
+        service: service.to_owned(),
+        requests,
+        errors: 0,
+        latency,
+        is_virtual,
+    };
+    let edge = ServiceEdge {
+        client: "user".to_owned(),
+        server: "shop".to_owned(),
+        connection_type: "virtual_node",
+        calls: 12,
+        errors: 1,
+        client_latency: None,
+        server_latency: latency,
+    };
+    let graph = ServiceGraph {
+        nodes: vec![node("shop", 12, latency, false), node("user", 0, None, true)],
+        edges: vec![edge],
+        partial: Some("some".to_owned()),
+    };
+    let (app, backend) = app(FakeBackend { graph, ..FakeBackend::default() }, |_| {});
+    let answer = ask_with(&app, "/api/service-graph?start=100&end=200", &[]).await;
+    assert_eq!(answer.status, StatusCode::OK);
+    let expected = json!({
+        "nodes": [
+            {"service": "shop", "requests": 12, "errors": 0, "p50": 0.012, "p95": 0.04, "p99": 0.09, "virtual": false},
+            {"service": "user", "requests": 0, "errors": 0, "p50": null, "p95": null, "p99": null, "virtual": true},
+        ],
+        "edges": [{"client": "user", "server": "shop", "connectionType": "virtual_node", "calls": 12, "errors": 1,
+            "clientP50": null, "clientP95": null, "clientP99": null,
+            "serverP50": 0.012, "serverP95": 0.04, "serverP99": 0.09}],
+        "partial": "some",
+    });
+    assert_eq!(answer.json(), expected);
+    assert_eq!(answer.headers["x-vivace-partial"], "some");
+    let asked = backend.graphed.lock().unwrap()[0];
+    assert_eq!(asked, ServiceGraphRequest::new(100_000_000_000, 200_000_000_000));
+    assert_eq!((asked.range().start, asked.range().end), (60_000_000_000, 239_999_999_999));
+    for bad in ["start=now", "start=200&end=100", "since=later"] {
+        let answer = ask_with(&app, &format!("/api/service-graph?{bad}"), &[]).await;
+        assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{bad}");
+    }
+    assert_eq!(ask_with(&app, "/api/service-graph", &[]).await.status, StatusCode::OK);
+    let (start, end) = {
+        let asked = backend.graphed.lock().unwrap()[1].range();
+        (asked.start, asked.end)
+    };
+    assert!((3_600..=3_720).contains(&((end - start) / 1_000_000_000)), "{start} to {end}");
 }

@@ -10,8 +10,8 @@ use vivace_base::{ByteSize, Holder, MemoryBudget, SystemClock};
 use vivace_ingest::{Accepted, IngestError, IngestStats};
 use vivace_model::{TenantId, Tenants, Trace, TraceId};
 use vivace_query::{
-    MetricsRequest, MetricsResponse, Progress, QueryError, SearchRequest, SearchResponse, TagNames,
-    TagNamesRequest, TagValues, TagValuesRequest, TraceResponse,
+    MetricsRequest, MetricsResponse, Progress, QueryError, SearchRequest, SearchResponse, ServiceGraph,
+    ServiceGraphRequest, TagNames, TagNamesRequest, TagValues, TagValuesRequest, TraceResponse,
 };
 use vivace_storage::{CompactionStats, Snapshot, WalStats};
 
@@ -33,6 +33,10 @@ pub(crate) struct FakeBackend {
     pub(crate) measured: Mutex<Vec<MetricsRequest>>,
     /// The answer to a metrics query.
     pub(crate) series: MetricsResponse,
+    /// The service graphs asked for.
+    pub(crate) graphed: Mutex<Vec<ServiceGraphRequest>>,
+    /// The answer to a question for one.
+    pub(crate) graph: ServiceGraph,
     /// The one trace there is.
     pub(crate) trace: Option<Trace>,
     /// Why it is not complete.
@@ -104,6 +108,16 @@ impl Backend for FakeBackend {
         self.measured.lock().unwrap().push(request.clone());
         progress(&|| MetricsResponse { metrics: self.series.metrics, ..MetricsResponse::default() });
         Ok(self.series.clone())
+    }
+
+    async fn service_graph(
+        &self,
+        _: &Tenants,
+        request: &ServiceGraphRequest,
+    ) -> Result<ServiceGraph, QueryError> {
+        self.admit()?;
+        self.graphed.lock().unwrap().push(*request);
+        Ok(self.graph.clone())
     }
 
     async fn trace(&self, _: &Tenants, id: TraceId) -> Result<TraceResponse, QueryError> {

@@ -13,7 +13,9 @@ use vivace_model::schema;
 
 use super::{BlockError, BlockReader, Projection};
 use crate::IndexError;
-use crate::index::{BlockIndex, TraceIds, TraceRuns, TracesBuilder, ZoneColumn, ZoneColumns};
+use crate::index::{
+    BlockIndex, Summaries, SummaryChunk, TraceIds, TraceRuns, TracesBuilder, ZoneColumn, ZoneColumns,
+};
 
 /// See the module. Everything here is reserved.
 #[derive(Debug, Default)]
@@ -24,6 +26,9 @@ pub(super) struct Tables {
     runs: OnceCell<Kept<TraceRuns>>,
     zones: OnceCell<Option<Kept<ZoneColumns>>>,
     zone_columns: Mutex<FxHashMap<String, Option<Arc<Kept<ZoneColumn>>>>>,
+    summaries: OnceCell<Option<Kept<Summaries>>>,
+    /// By table and chunk; [`None`] when it cannot be read.
+    summary_chunks: Mutex<FxHashMap<(usize, usize), Option<Arc<Kept<SummaryChunk>>>>>,
     bytes: AtomicU64,
 }
 
@@ -165,6 +170,58 @@ impl BlockReader {
     /// As [`BlockReader::zones`].
     pub async fn has_zones(&self, budget: &Arc<MemoryBudget>) -> Result<bool, MemoryRefused> {
         Ok(self.zone_root(budget).await?.is_some())
+    }
+
+    /// What summaries the block has; [`None`] when it has none.
+    ///
+    /// # Errors
+    /// [`MemoryRefused`] when there is no memory to keep it.
+    pub async fn summaries(
+        &self,
+        budget: &Arc<MemoryBudget>,
+    ) -> Result<Option<&Kept<Summaries>>, MemoryRefused> {
+        let read = || async {
+            let Some(index) = self.index(budget).await? else { return Ok(None) };
+            let keep = |summaries: Summaries| {
+                let bytes = summaries.memory();
+                self.tables.keep(summaries, bytes, budget)
+            };
+            found(index.summaries(budget).await)?.map(keep).transpose()
+        };
+        Ok(self.tables.summaries.get_or_try_init(read).await?.as_ref())
+    }
+
+    /// A chunk of a table of summaries; [`None`] when it cannot be read, so that spans must be.
+    ///
+    /// # Errors
+    /// [`MemoryRefused`] when there is no memory to keep it.
+    pub async fn summary_chunk(
+        &self,
+        at: (usize, usize),
+        budget: &Arc<MemoryBudget>,
+    ) -> Result<Option<Arc<Kept<SummaryChunk>>>, MemoryRefused> {
+        let known = |chunks: &FxHashMap<_, _>| chunks.get(&at).cloned();
+        if let Some(known) = known(&self.tables.summary_chunks.lock().unwrap_or_else(PoisonError::into_inner))
+        {
+            return Ok(known);
+        }
+        let (Some(index), Some(summaries)) = (self.index(budget).await?, self.summaries(budget).await?)
+        else {
+            return Ok(None);
+        };
+        let keep = |chunk: SummaryChunk| {
+            let bytes = chunk.memory();
+            self.tables.keep(chunk, bytes, budget).map(Arc::new)
+        };
+        let chunk = match index.summary_chunk(summaries, at, budget).await {
+            Err(error @ IndexError::Store { .. }) if !error.is_lasting() => {
+                tracing::warn!(%error, "a block is read without its summaries");
+                return Ok(None);
+            }
+            read => found(read)?.map(keep).transpose()?,
+        };
+        let mut chunks = self.tables.summary_chunks.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(chunks.entry(at).or_insert(chunk).clone())
     }
 
     async fn zone_root(

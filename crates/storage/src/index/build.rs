@@ -6,6 +6,7 @@ use vivace_model::schema::{self, AttributeColumn, AttributeScope, ValueType};
 use super::distinct::distinct_texts;
 use super::format::assemble;
 use super::intrinsics;
+use super::summaries::SummariesBuilder;
 use super::tags::{Field, IndexScope, encode};
 use super::traces::TracesBuilder;
 use super::zones::ZonesBuilder;
@@ -31,6 +32,7 @@ pub struct IndexBuilder {
     overflown: bool,
     traces: TracesBuilder,
     zones: ZonesBuilder,
+    summaries: SummariesBuilder,
 }
 
 /// The distinct values of a key, by text, each with a bit per type it comes with; [`None`] when there are too many.
@@ -68,14 +70,16 @@ impl IndexBuilder {
             overflown: false,
             traces: TracesBuilder::default(),
             zones: ZonesBuilder::default(),
+            summaries: SummariesBuilder::default(),
         }
     }
 
     /// Adds spans in the order of a block's rows.
     ///
     /// # Errors
-    /// [`ColumnError`] when the batch is not of the span schema.
-    pub fn add(&mut self, batch: &RecordBatch) -> Result<(), ColumnError> {
+    /// [`BlockError::Build`] when the batch is not of the span schema.
+    pub fn add(&mut self, batch: &RecordBatch) -> Result<(), BlockError> {
+        self.summaries.add(batch)?;
         let mut at = 0;
         while at < batch.num_rows() {
             let rows = self.zones.room().min(batch.num_rows() - at);
@@ -118,6 +122,7 @@ impl IndexBuilder {
     pub fn finish(mut self) -> Result<Vec<u8>, BlockError> {
         let mut sections = std::mem::take(&mut self.traces).sections()?;
         sections.push(std::mem::take(&mut self.zones).section()?);
+        sections.extend(std::mem::take(&mut self.summaries).section()?);
         if self.overflown {
             return assemble(sections);
         }

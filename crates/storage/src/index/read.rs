@@ -9,6 +9,7 @@ use vivace_base::{ErrorKind, Holder, MemoryBudget, Reservation};
 
 use super::IndexError;
 use super::format::{ChunkRef, FORMAT, Header, Section, read_header, unpack};
+use super::summaries::{self, Summaries, SummaryChunk};
 use super::tags::{self, Entry, IndexScope};
 use super::traces::{self, TraceIds, TraceRuns};
 use super::zones::{self, ZoneColumn, ZoneColumns};
@@ -111,6 +112,39 @@ impl BlockIndex {
         let base = section.root.offset.saturating_add(section.root.length.into());
         let (chunk, _reserved) = self.chunk(reference, base, budget).await?;
         zones::decode(&chunk).map(Some).ok_or_else(|| self.damaged("the zones of a column are none"))
+    }
+
+    /// What summaries there are; [`None`] when the index has none.
+    ///
+    /// # Errors
+    /// [`IndexError`] names the object and what is wrong.
+    pub(crate) async fn summaries(
+        &self,
+        budget: &Arc<MemoryBudget>,
+    ) -> Result<Option<Summaries>, IndexError> {
+        self.section(summaries::KIND, summaries::decode_root, budget).await
+    }
+
+    /// A chunk of a table of summaries.
+    ///
+    /// # Errors
+    /// [`IndexError`] names the object and what is wrong.
+    pub(crate) async fn summary_chunk(
+        &self,
+        summaries: &Summaries,
+        (table, chunk): (usize, usize),
+        budget: &Arc<MemoryBudget>,
+    ) -> Result<Option<SummaryChunk>, IndexError> {
+        let section = self.sections.iter().find(|section| section.kind == summaries::KIND);
+        let table = summaries.tables().get(table);
+        let reference = table.and_then(|table| table.reference(chunk));
+        let (Some(section), Some(table), Some(reference)) = (section, table, reference) else {
+            return Ok(None);
+        };
+        let base = section.root.offset.saturating_add(section.root.length.into());
+        let (bytes, _reserved) = self.chunk(reference, base, budget).await?;
+        let damaged = || self.damaged("a chunk of summaries is none");
+        SummaryChunk::decode(bytes, table).map(Some).ok_or_else(damaged)
     }
 
     /// Bytes in memory.

@@ -177,6 +177,14 @@ async fn no_damage_goes_unnoticed() {
                 count += usize::from(index.zones(&columns, name, &budget).await?.is_some());
             }
         }
+        if let Some(summaries) = index.summaries(&budget).await? {
+            for (at, table) in summaries.tables().iter().enumerate() {
+                for chunk in table.chunks(0, u64::MAX) {
+                    let chunk = index.summary_chunk(&summaries, (at, chunk), &budget).await?;
+                    chunk.into_iter().for_each(|chunk| chunk.for_each(|_, _, _| count += 1));
+                }
+            }
+        }
         Ok(count)
     };
     assert!(read_all(good.clone()).await.expect("whole") > 50);

@@ -3,34 +3,15 @@ use proptest::prelude::*;
 use super::*;
 
 #[test]
-fn nothing_has_no_quantile_and_equal_numbers_are_exact() {
-    assert_eq!(Sketch::default().quantile(0.5), None);
+fn nothing_has_no_quantile_nor_has_what_was_taken_away() {
     let mut sketch = Sketch::default();
-    (0..10).for_each(|_| sketch.add(0.123, 1.0));
-    assert_eq!(sketch.quantile(0.5), Some(0.123));
-}
-
-#[test]
-fn buckets_follow_the_numbers() {
-    let mut numbers: Vec<f64> = (0..63)
-        .flat_map(|power| {
-            let at = 2.0_f64.powi(power);
-            [at.next_down(), at, at.next_up(), at * 1.37]
-        })
-        .collect();
-    numbers.extend([f64::MIN_POSITIVE, 0.3, 1e300, f64::MAX, f64::INFINITY]);
-    numbers.extend(numbers.clone().iter().map(|number| -number));
-    numbers.push(0.0);
-    numbers.sort_by(f64::total_cmp);
-    let buckets: Vec<i32> = numbers.iter().map(|number| bucket(*number)).collect();
-    assert!(buckets.is_sorted(), "{buckets:?}");
-    for power in 0..4_000 {
-        let bound = GAMMA.powi(power);
-        assert!(
-            logarithm(bound * 1.000_001) == power + 1 && logarithm(bound * 0.999_999) == power,
-            "{power}"
-        );
-    }
+    assert_eq!(sketch.quantile(0.5), None);
+    sketch.add(0.123, 1.0);
+    sketch.add(7.0, 1.0);
+    sketch.add(0.123, -1.0);
+    assert!((sketch.quantile(0.5).unwrap() - 7.0).abs() < 0.036);
+    sketch.add(7.0, -1.0);
+    assert_eq!((sketch.quantile(0.5), sketch.weight()), (None, 0.0));
 }
 
 #[test]
@@ -38,7 +19,7 @@ fn weights_count() {
     let mut sketch = Sketch::default();
     sketch.add(1.0, 9.0);
     sketch.add(100.0, 1.0);
-    assert_eq!(sketch.quantile(0.9), Some(1.0));
+    assert!((sketch.quantile(0.9).unwrap() - 1.0).abs() < 0.005);
     assert!((sketch.quantile(0.91).unwrap() - 100.0).abs() < 0.5);
 }
 
