@@ -109,8 +109,9 @@ function SidePanel({ title, id, side, longest, onlyChanges }: SideProps) {
       <ul class="side">
         {rows.map(({ span, mark }) => (
           <li key={span.index} class={`mark-${mark}`}>
-            <span class="sign mono" aria-label={text.compare[mark]}>
-              {SIGN[mark]}
+            <span class="sign mono">
+              <span aria-hidden="true">{SIGN[mark]}</span>
+              {mark !== 'same' && <span class="visually-hidden">{text.compare[mark]}</span>}
             </span>
             <Link
               class="grow ellipsis"

@@ -209,13 +209,15 @@ function Header({ id, model }: { id: string; model: TraceModel }) {
       <div class="small muted">
         <span class="mono">{id}</span> · {words.started.toLowerCase()} {dateTime(unixMillis(model))}
       </div>
-      <dl class="figures">
-        {figures.map(([name, value]) => (
+      <div class="row wrap">
+        <dl class="figures">
+          {figures.map(([name, value]) => (
           <div key={name}>
             <dt>{name}</dt>
             <dd>{value}</dd>
           </div>
         ))}
+        </dl>
         <div class="grow services">
           {model.services.slice(0, 12).map((service) => (
             <span key={service.name} class="tag">
@@ -223,7 +225,7 @@ function Header({ id, model }: { id: string; model: TraceModel }) {
             </span>
           ))}
         </div>
-      </dl>
+      </div>
     </section>
   );
 }
