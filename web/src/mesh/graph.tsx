@@ -47,7 +47,7 @@ export function Graph(props: GraphProps) {
   const [host, width] = useWidth<HTMLDivElement>();
   const [zoom, setZoom] = useState(1);
   const drag = useRef<{ x: number; y: number; left: number; top: number } | undefined>(undefined);
-  const fit = Math.min(1.15, width > 0 ? Math.max(width / placed.width, 0.8) : 1);
+  const fit = Math.min(1.15, width > 0 ? Math.max(width / placed.width, 0.75) : 1);
   const scale = fit * zoom;
   const most = Math.max(...graph.edges.map(({ calls }) => calls), 1);
   const known = new Map(graph.nodes.map((node) => [node.service, node]));
@@ -170,7 +170,7 @@ interface NodeProps extends GraphProps {
 }
 
 const RADIUS = 8;
-const CHARACTERS = 24;
+const CHARACTERS = 20;
 
 function Node({ service, node, place, seconds, quantile, find, selection, onSelect }: NodeProps) {
   const share = node && node.requests > 0 ? node.errors / node.requests : 0;
