@@ -75,7 +75,7 @@ const HTTP: &[Endpoint] = &[
         Better,
         "OpenMetrics; names are Tempo's where the meaning is the same, `vivace_` otherwise.",
     ),
-    ("/status", Same, ""),
+    ("/status", Same, "A browser gets the console."),
     ("/status/version", Same, ""),
     ("/status/config", Same, "With `mode=diff` and `mode=defaults`."),
     ("/status/runtime_config", Same, "Always empty: nothing can be changed while the server runs."),

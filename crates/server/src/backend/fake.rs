@@ -14,7 +14,7 @@ use vivace_query::{
     ServiceGraphRequest, TagNames, TagNamesRequest, TagValues, TagValuesRequest, TracePortions,
     TraceResponse,
 };
-use vivace_storage::{CompactionStats, WalStats};
+use vivace_storage::{CompactionStats, Snapshot, WalStats};
 
 use super::Backend;
 use crate::config::{Config, ConfigArgs};
@@ -162,5 +162,9 @@ impl Backend for FakeBackend {
 
     fn compaction_stats(&self) -> CompactionStats {
         CompactionStats::default()
+    }
+
+    fn stored(&self) -> Vec<(TenantId, Arc<Snapshot>)> {
+        Vec::new()
     }
 }
