@@ -38,6 +38,9 @@ install_system_packages() {
   command -v git >/dev/null || missing+=(git)
   command -v python3 >/dev/null || missing+=(python3)
   python3 -c 'import ensurepip, venv' 2>/dev/null || missing+=(python3-venv)
+  command -v node >/dev/null || missing+=(nodejs)
+  command -v npm >/dev/null || missing+=(npm)
+  command -v chromium >/dev/null || missing+=(chromium)
   [[ -e /etc/ssl/certs/ca-certificates.crt ]] || missing+=(ca-certificates)
   if ((${#missing[@]} == 0)); then return; fi
   step "installing ${missing[*]}"
@@ -96,6 +99,9 @@ run_checks() {
   scripts/check-walls.sh
   step "licences, bans and sources of dependencies"
   "$cache/bin/cargo-deny" --locked --log-level error check licenses bans sources
+  step "console: build, lint, types, unit tests"
+  web/test.sh build
+  web/test.sh checks
   step "clippy"
   cargo clippy --locked --workspace --all-targets -- -D warnings
 }
@@ -107,6 +113,8 @@ run_tests() {
   export VIVACE_BIN=$CARGO_TARGET_DIR/debug/vivace
   step "tests"
   cargo test --locked --workspace --no-fail-fast
+  step "console in a browser"
+  web/test.sh browser
 }
 
 install_system_packages

@@ -191,6 +191,15 @@ impl Server {
         Otlp::new(&self.addresses)
     }
 
+    /// The most memory it has had so far, in bytes.
+    pub fn peak_memory(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()));
+        let status = status.expect("a running process has a status");
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("its peak");
+        let kib: u64 = peak.trim().trim_end_matches(" kB").parse().expect("a number of KiB");
+        kib << 10
+    }
+
     /// `kill -9`, at once.
     pub fn kill(mut self) -> ServerBuilder {
         self.child.kill().expect("a child process can be killed");

@@ -105,7 +105,7 @@ impl MemoryBudget {
     /// Caches give way first, to newer entries of their own too.
     fn take_or_relieve(&self, holder: Holder, bytes: u64) -> Result<(), MemoryRefused> {
         match (self.take(holder, bytes), self.pressure.get()) {
-            (Err(_), Some(relief)) => {
+            (Err(_), Some(relief)) if bytes <= self.limit => {
                 relief(bytes);
                 self.take(holder, bytes)
             }

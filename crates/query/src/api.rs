@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 
 use vivace_base::UnixNanos;
-use vivace_model::{SpanId, TimeRange, Trace, TraceId, Value};
+use vivace_model::{SpanId, TimeRange, TraceId, Value};
 use vivace_traceql::{Attribute, FieldExpr, Query};
+
+use crate::TracePortions;
 
 /// Told of an answer while it grows, at moments of the engine's choosing. The listener decides whether the answer as
 /// it is now is worth building.
@@ -198,11 +200,11 @@ pub struct Exemplar {
 }
 
 /// A trace asked for by id.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Default)]
 pub struct TraceResponse {
     /// The trace; [`None`] when it has no spans.
-    pub trace: Option<Trace>,
-    /// Why it may not be complete; [`None`] when it is.
+    pub trace: Option<TracePortions>,
+    /// Why it may not be complete, as far as that is known before it is read; [`None`] when nothing is missing.
     pub partial: Option<String>,
 }
 

@@ -6,10 +6,9 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::timeout;
 use vivace_base::MemoryBudget;
 use vivace_model::{TenantId, Tenants, TraceId};
-use vivace_storage::{Catalogs, LiveSpans, Projection, Snapshot};
+use vivace_storage::{Catalogs, LiveSpans, Snapshot};
 
 use crate::blocks::OpenBlocks;
-use crate::fetch::fetch;
 use crate::graph::{CorrectionsCache, CorrectionsOf, service_graph};
 use crate::metrics::metrics;
 use crate::repeats::{RepeatsCache, RepeatsOf};
@@ -19,7 +18,8 @@ use crate::spread::SpreadCache;
 use crate::tags;
 use crate::{
     MetricsRequest, MetricsResponse, Progress, QueryError, SearchRequest, SearchResponse, ServiceGraph,
-    ServiceGraphRequest, TagNames, TagNamesRequest, TagValues, TagValuesRequest, TraceResponse,
+    ServiceGraphRequest, TagNames, TagNamesRequest, TagValues, TagValuesRequest, TracePortions,
+    TraceResponse,
 };
 
 /// How queries run.
@@ -117,7 +117,13 @@ impl QueryEngine {
             let _running = self.admit().await?;
             let source = self.source(tenants).await?;
             let repeats = RepeatsOf { cache: &self.repeats, tenants };
-            metrics(&self.search_context(source), repeats, request, progress).await
+            let context = self.search_context(source);
+            let answer = metrics(&context, repeats, request, progress).await?;
+            // A value over part of the spans is a wrong one.
+            match context.source.left_out().into_iter().next() {
+                Some((trace, refused)) => Err(QueryError::TooLargeTrace { trace, refused }),
+                None => Ok(answer),
+            }
         })
         .await
     }
@@ -140,7 +146,7 @@ impl QueryEngine {
         .await
     }
 
-    /// All spans of a trace.
+    /// All spans of a trace, in portions that are read as they are asked for. The deadline is for the first of them.
     ///
     /// # Errors
     /// [`QueryError`] says why there is no answer.
@@ -148,8 +154,8 @@ impl QueryEngine {
         self.within_deadline(async {
             let _running = self.admit().await?;
             let source = self.source(tenants).await?;
-            let mut fetched = fetch(&source, &self.context.budget, &[id], &Projection::everything()).await?;
-            Ok(TraceResponse { trace: fetched.take(id), partial: source.partial() })
+            let trace = TracePortions::find(&source, &self.context.budget, id).await?;
+            Ok(TraceResponse { trace, partial: source.partial() })
         })
         .await
     }

@@ -1,5 +1,6 @@
 use arrow::error::ArrowError;
 use vivace_base::{ErrorKind, MemoryRefused};
+use vivace_model::TraceId;
 use vivace_storage::{BlockError, CatalogError, ColumnError};
 
 /// Why there is no answer.
@@ -11,6 +12,14 @@ pub enum QueryError {
     /// The memory budget has no room for it.
     #[error("{0}; ask for less or retry later")]
     NoMemory(#[from] MemoryRefused),
+    /// What was asked for needs all of a trace in memory at once, and it does not fit.
+    #[error("trace {trace} does not fit into memory all at once, which this needs: {refused}")]
+    TooLargeTrace {
+        /// The trace.
+        trace: TraceId,
+        /// How much is missing.
+        refused: MemoryRefused,
+    },
     /// A block could not be read.
     #[error(transparent)]
     Block(#[from] BlockError),
@@ -33,7 +42,7 @@ impl QueryError {
     pub fn kind(&self) -> ErrorKind {
         match self {
             Self::Invalid(_) => ErrorKind::InvalidInput,
-            Self::NoMemory(_) | Self::Busy => ErrorKind::Overloaded,
+            Self::NoMemory(_) | Self::TooLargeTrace { .. } | Self::Busy => ErrorKind::Overloaded,
             Self::Block(error) => error.kind(),
             Self::Catalog(error) => error.kind(),
             Self::Deadline => ErrorKind::DeadlineExceeded,

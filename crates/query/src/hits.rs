@@ -18,6 +18,10 @@ use crate::look::{Looked, Looker, joined};
 use crate::plan::{PlanSpanset, PlanStage, SearchPlan};
 use crate::{MatchedSpan, QueryError, ServiceStats, SpanSet, TraceMatch};
 
+mod spread;
+
+pub(crate) use spread::result as spread_result;
+
 const SERVICE_NAME: &str = "service.name";
 /// Traces that together have at most so many rows are read whole; of larger ones only the rows that are shown.
 const READ_WHOLE: usize = 65_536;
@@ -59,7 +63,7 @@ pub(crate) async fn results(
         Some(Hit { entry: looked.entries[at], shown, matched, attributes })
     };
     let hits: Vec<Hit> = traces.filter_map(hit).take(limit).collect();
-    let rows = Rows::read(looker, looked, plan, &hits).await?;
+    let rows = Rows::read(looker, looked, plan, &hits, &[]).await?;
     let stats = service_stats(looker, looked, &hits, &rows).await?;
     let shown: Vec<Shown<'_>> =
         rows.batches.iter().map(|batch| Shown::new(plan, batch)).collect::<Result<_, _>>()?;
@@ -199,8 +203,9 @@ impl Rows {
         looked: &Looked<'_>,
         plan: &SearchPlan,
         hits: &[Hit],
+        also: &[&'static str],
     ) -> Result<Self, QueryError> {
-        let mut projection = Projection::default();
+        let mut projection = Projection { fixed: also.to_vec(), ..Projection::default() };
         projection.fixed.extend([
             schema::TRACE_ID,
             schema::SPAN_ID,

@@ -2,16 +2,17 @@
 
 mod api;
 mod blocks;
+mod decode;
 mod engine;
 mod error;
 mod eval;
-mod fetch;
 mod graph;
 mod hits;
 mod look;
 mod metrics;
 mod pipeline;
 mod plan;
+mod portions;
 mod prune;
 mod repeats;
 mod search;
@@ -29,3 +30,4 @@ pub use api::{
 pub use engine::{QueryContext, QueryEngine, QueryOptions};
 pub use error::QueryError;
 pub use graph::{Latency, ServiceEdge, ServiceGraph, ServiceGraphRequest, ServiceNode};
+pub use portions::{TracePortions, WholeTrace};

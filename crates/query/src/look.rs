@@ -6,17 +6,18 @@ use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
 
-use arrow::array::BooleanBufferBuilder;
+use arrow::array::{BooleanBufferBuilder, FixedSizeBinaryArray, Int8Array};
 use arrow::buffer::BooleanBuffer;
 use futures::TryStreamExt;
-use vivace_base::{Holder, MemoryBudget, Reservation};
-use vivace_model::{Span, Trace, TraceId};
+use vivace_base::{Holder, MemoryBudget, MemoryRefused, Reservation};
+use vivace_model::{Span, SpanId, Trace, TraceId, schema};
 use vivace_storage::Projection;
+use vivace_storage::columns::column;
 use vivace_storage::index::{TraceIds, TraceRuns};
 
 use crate::QueryError;
+use crate::decode::{DECODED_FACTOR, assembled_rows, decode};
 use crate::eval::{Filter, columnar, vector};
-use crate::fetch::{DECODED_FACTOR, decode};
 use crate::plan::Condition;
 use crate::prune::Pruning;
 use crate::source::Source;
@@ -67,6 +68,55 @@ impl Looker {
         let mut looked = Looked { piece, runs, entries, offsets, matches: Vec::new(), spans: 0 };
         self.evaluate(&mut looked).await?;
         Ok(Some(looked))
+    }
+
+    /// Evaluates the filters on what one piece has of a trace that may have more elsewhere.
+    pub(crate) async fn look_at(&self, place: Place) -> Result<Option<Looked<'_>>, QueryError> {
+        let Some(piece) = self.source.pieces().get(place.piece) else { return Ok(None) };
+        let Some(runs) = self.source.undamaged(piece.runs(&self.budget).await)? else { return Ok(None) };
+        let (entries, offsets) = (vec![place.entry], vec![0, runs.rows(place.entry).len()]);
+        let mut looked = Looked { piece: place.piece, runs, entries, offsets, matches: Vec::new(), spans: 0 };
+        self.evaluate(&mut looked).await?;
+        Ok(Some(looked))
+    }
+
+    /// Whether a trace is large and none of its spans is there twice, so that what each piece has can be looked at alone.
+    pub(crate) async fn is_apart(&self, places: &[Place]) -> Result<bool, QueryError> {
+        let (mut tables, mut count) = (Vec::with_capacity(places.len()), 0);
+        for place in places {
+            let Some(piece) = self.source.pieces().get(place.piece) else { continue };
+            let Some(runs) = self.source.undamaged(piece.runs(&self.budget).await)? else { continue };
+            count += runs.rows(place.entry).len();
+            tables.push((place.piece, runs.rows(place.entry)));
+        }
+        if count <= DECODED_ROWS {
+            return Ok(false);
+        }
+        let reserved = self.budget.reserve(Holder::Query, (count * size_of::<(SpanId, i8)>()) as u64);
+        let Ok(_reserved) = reserved else { return Ok(false) };
+        let mut keys: Vec<(SpanId, i8)> = Vec::with_capacity(count);
+        let mut trace: Option<Vec<u8>> = None;
+        let fixed = vec![schema::TRACE_ID, schema::SPAN_ID, schema::KIND];
+        let projection = Projection { fixed, ..Projection::default() };
+        for (piece, rows) in tables {
+            let mut batches = self.source.read(piece, Some(&[rows]), &projection, &self.budget).await?;
+            while let Some(batch) = batches.try_next().await? {
+                let _reserved = self.budget.reserve(Holder::Query, batch.get_array_memory_size() as u64)?;
+                let traces: &FixedSizeBinaryArray = column(&batch, schema::TRACE_ID)?;
+                let spans: &FixedSizeBinaryArray = column(&batch, schema::SPAN_ID)?;
+                let kinds: &Int8Array = column(&batch, schema::KIND)?;
+                for row in 0..batch.num_rows() {
+                    // Another may share the hash.
+                    if trace.get_or_insert_with(|| traces.value(row).to_vec()) != traces.value(row) {
+                        return Ok(false);
+                    }
+                    let id = SpanId(spans.value(row).try_into().unwrap_or_default());
+                    keys.push((id, kinds.value(row)));
+                }
+            }
+        }
+        keys.sort_unstable();
+        Ok(keys.windows(2).all(|pair| pair[0] != pair[1]))
     }
 
     /// Which traces a piece has.
@@ -148,32 +198,115 @@ impl Looker {
     }
 
     /// Assembles traces, each given by its places, in the order given; false once `each` wants no more. Traces that
-    /// share a hash share places.
+    /// share a hash share places. A trace that does not fit into memory is left out, which the source notes.
     pub(crate) async fn assemble_places(
         &self,
         traces: &[Vec<Place>],
         each: &mut impl FnMut(Trace) -> Result<bool, QueryError>,
     ) -> Result<bool, QueryError> {
-        let (mut spans, _reserved) = read_places(&self.source, &self.budget, traces, &self.assembled).await?;
-        for at in 0..traces.len() {
-            let mut ids: Vec<TraceId> = Vec::new();
-            for span in spans.get(&at).into_iter().flatten() {
-                if !ids.contains(&span.trace_id) {
-                    ids.push(span.trace_id);
+        match self.read_places(traces).await {
+            Ok((spans, _reserved)) => return give(spans, traces.len(), each),
+            Err(QueryError::NoMemory(_)) => {}
+            Err(error) => return Err(error),
+        }
+        // One by one, so that a trace that does not fit costs no other.
+        for places in traces {
+            match self.read_places(std::slice::from_ref(places)).await {
+                Ok((spans, _reserved)) => {
+                    if !give(spans, 1, each)? {
+                        return Ok(false);
+                    }
                 }
-            }
-            let mut of_places = spans.remove(&at).unwrap_or_default();
-            for id in ids {
-                let (this, others) = of_places.into_iter().partition(|span| span.trace_id == id);
-                of_places = others;
-                let Some(trace) = Trace::assemble(this) else { continue };
-                if !each(trace)? {
-                    return Ok(false);
-                }
+                Err(QueryError::NoMemory(refused)) => self.leave_out(places, refused).await?,
+                Err(error) => return Err(error),
             }
         }
         Ok(true)
     }
+
+    /// Notes that a trace is not looked at, since it does not fit into memory.
+    pub(crate) async fn leave_out(&self, places: &[Place], refused: MemoryRefused) -> Result<(), QueryError> {
+        let projection = Projection { fixed: vec![schema::TRACE_ID], ..Projection::default() };
+        for Place { piece, entry } in places {
+            let runs = self.source.pieces()[*piece].runs(&self.budget).await;
+            let Some(runs) = self.source.undamaged(runs)? else { continue };
+            let first = runs.rows(*entry).start;
+            let mut batches = self
+                .source
+                .read(*piece, Some(std::slice::from_ref(&(first..first + 1))), &projection, &self.budget)
+                .await?;
+            let Some(batch) = batches.try_next().await? else { continue };
+            let ids: &FixedSizeBinaryArray = column(&batch, schema::TRACE_ID)?;
+            let id = TraceId(ids.value(0).try_into().unwrap_or_default());
+            self.source.leave_out(id, refused);
+            break;
+        }
+        Ok(())
+    }
+
+    /// Reads the wanted columns of all spans at these places, by the position of the places.
+    async fn read_places(&self, traces: &[Vec<Place>]) -> Result<(Spans, Reservation), QueryError> {
+        let mut by_piece: HashMap<usize, Vec<(usize, usize)>> = HashMap::new();
+        for (at, places) in traces.iter().enumerate() {
+            for place in places {
+                by_piece.entry(place.piece).or_default().push((place.entry, at));
+            }
+        }
+        let mut reserved = self.budget.reserve(Holder::Query, 0)?;
+        let mut tables = Vec::with_capacity(by_piece.len());
+        for (piece, mut entries) in by_piece {
+            let runs = self.source.pieces()[piece].runs(&self.budget).await;
+            let Some(runs) = self.source.undamaged(runs)? else { continue };
+            entries.sort_unstable();
+            let count: usize = entries.iter().map(|(entry, _)| runs.rows(*entry).len()).sum();
+            reserved.resize(reserved.bytes() + assembled_rows(count))?;
+            tables.push((piece, entries, runs));
+        }
+        let mut spans: Spans = HashMap::with_capacity(traces.len());
+        for (piece, entries, runs) in tables {
+            let rows = joined(entries.iter().map(|(entry, _)| runs.rows(*entry)));
+            let mut batches = self.source.read(piece, Some(&rows), &self.assembled, &self.budget).await?;
+            let mut owners =
+                entries.iter().flat_map(|(entry, at)| std::iter::repeat_n(*at, runs.rows(*entry).len()));
+            while let Some(batch) = batches.try_next().await? {
+                let needed = batch.get_array_memory_size() as u64 * DECODED_FACTOR;
+                reserved.resize(reserved.bytes() + needed)?;
+                for (span, owner) in decode(&batch)?.into_iter().zip(&mut owners) {
+                    spans.entry(owner).or_default().push(span);
+                }
+            }
+        }
+        Ok((spans, reserved))
+    }
+}
+
+/// Spans by the position of the places they were read from.
+type Spans = HashMap<usize, Vec<Span>>;
+
+/// Assembles traces, in the order of their places; false once `each` wants no more.
+fn give(
+    mut spans: Spans,
+    places: usize,
+    each: &mut impl FnMut(Trace) -> Result<bool, QueryError>,
+) -> Result<bool, QueryError> {
+    for at in 0..places {
+        let mut of_places = spans.remove(&at).unwrap_or_default();
+        let mut ids: Vec<TraceId> = Vec::new();
+        for span in &of_places {
+            if !ids.contains(&span.trace_id) {
+                ids.push(span.trace_id);
+            }
+        }
+        for id in ids {
+            let (this, others) = of_places.into_iter().partition(|span| span.trace_id == id);
+            of_places = others;
+            let Some(trace) = Trace::assemble(this) else { continue };
+            if !each(trace)? {
+                return Ok(false);
+            }
+        }
+    }
+    Ok(true)
 }
 
 impl Looked<'_> {
@@ -221,38 +354,4 @@ pub(crate) fn joined(rows: impl Iterator<Item = Range<usize>>) -> Vec<Range<usiz
         }
     }
     ranges
-}
-
-/// Reads the wanted columns of all spans at these places, by the position of the places.
-async fn read_places(
-    source: &Arc<Source>,
-    budget: &Arc<MemoryBudget>,
-    traces: &[Vec<Place>],
-    projection: &Projection,
-) -> Result<(HashMap<usize, Vec<Span>>, Reservation), QueryError> {
-    let mut by_piece: HashMap<usize, Vec<(usize, usize)>> = HashMap::new();
-    for (at, places) in traces.iter().enumerate() {
-        for place in places {
-            by_piece.entry(place.piece).or_default().push((place.entry, at));
-        }
-    }
-    let mut spans: HashMap<usize, Vec<Span>> = HashMap::with_capacity(traces.len());
-    let mut reserved = budget.reserve(Holder::Query, 0)?;
-    for (piece, mut entries) in by_piece {
-        let runs = source.pieces()[piece].runs(budget).await;
-        let Some(runs) = source.undamaged(runs)? else { continue };
-        entries.sort_unstable();
-        let rows = joined(entries.iter().map(|(entry, _)| runs.rows(*entry)));
-        let mut batches = source.read(piece, Some(&rows), projection, budget).await?;
-        let mut owners =
-            entries.iter().flat_map(|(entry, at)| std::iter::repeat_n(*at, runs.rows(*entry).len()));
-        while let Some(batch) = batches.try_next().await? {
-            let needed = batch.get_array_memory_size() as u64 * DECODED_FACTOR;
-            reserved.resize(reserved.bytes() + needed)?;
-            for (span, owner) in decode(&batch)?.into_iter().zip(&mut owners) {
-                spans.entry(owner).or_default().push(span);
-            }
-        }
-    }
-    Ok((spans, reserved))
 }

@@ -11,10 +11,11 @@ use vivace_storage::Projection;
 use vivace_traceql::{MetricsSource, Query};
 
 use crate::hits;
-use crate::look::Looker;
+use crate::look::{Looked, Looker};
 use crate::pipeline::evaluate;
 use crate::plan::SearchPlan;
 use crate::source::Source;
+use crate::spread::Place;
 use crate::walk::{Unit, Units, Wanted};
 use crate::{Progress, QueryError, SearchMetrics, SearchRequest, SearchResponse, TraceMatch};
 
@@ -123,6 +124,14 @@ impl Newest<'_> {
     }
 }
 
+impl Found {
+    fn add(&mut self, other: Self) {
+        self.traces.extend(other.traces);
+        self.inspected_traces += other.inspected_traces;
+        self.inspected_spans += other.inspected_spans;
+    }
+}
+
 impl Job {
     fn new(context: &SearchContext<'_>, request: &SearchRequest, plan: SearchPlan) -> Self {
         let duration = request.min_duration.unwrap_or(0)..=request.max_duration.unwrap_or(u64::MAX);
@@ -143,19 +152,22 @@ impl Job {
                 let Some(looked) = self.looker.look(piece, entries).await? else { return Ok(found) };
                 found.inspected_traces = u32::try_from(looked.entries.len()).unwrap_or(u32::MAX);
                 found.inspected_spans = looked.spans;
-                let candidates = looked.candidates(&self.plan.condition);
-                if hits::suffice(&self.plan) && looked.runs.distinct() {
-                    let limits = (self.limit, self.spans_per_span_set);
-                    found.traces =
-                        hits::results(&self.looker, &self.plan, &looked, candidates, limits).await?;
-                } else {
-                    let entries: Vec<usize> = candidates.map(|at| looked.entries[at]).collect();
-                    self.looker
-                        .assemble(&looked, &entries, |trace| Ok(self.decide(&trace, &mut found)))
-                        .await?;
-                }
+                let (newest, others): (Vec<usize>, Vec<usize>) =
+                    looked.candidates(&self.plan.condition).partition(|at| {
+                        hits::suffice(&self.plan) && looked.runs.is_distinct(looked.entries[*at])
+                    });
+                found.traces = self.results(&looked, &newest).await?;
+                let place = |at: usize| vec![Place { piece, entry: looked.entries[at] }];
+                let others = self.decide_apart(others.into_iter().map(place).collect(), &mut found).await?;
+                let entries: Vec<usize> = others.iter().flatten().map(|place| place.entry).collect();
+                let mut assembled = Found::default();
+                self.looker
+                    .assemble(&looked, &entries, |trace| Ok(self.decide(&trace, &mut assembled)))
+                    .await?;
+                found.add(assembled);
             }
             Unit::Spread(traces) => {
+                let traces = self.decide_apart(traces, &mut found).await?;
                 // Which of those that start together is first is known by their ids only.
                 let mut each = |trace| {
                     self.decide(&trace, &mut found);
@@ -165,6 +177,53 @@ impl Job {
             }
         }
         Ok(found)
+    }
+
+    /// The results of the first of these traces that match, as many as are wanted. One that does not fit into memory is
+    /// left out.
+    async fn results(&self, looked: &Looked<'_>, traces: &[usize]) -> Result<Vec<TraceMatch>, QueryError> {
+        let read = async |traces: &[usize]| {
+            let limits = (self.limit, self.spans_per_span_set);
+            hits::results(&self.looker, &self.plan, looked, traces.iter().copied(), limits).await
+        };
+        match read(traces).await {
+            Err(QueryError::NoMemory(_)) => {}
+            read => return read,
+        }
+        let mut results = Vec::new();
+        for at in traces {
+            match read(std::slice::from_ref(at)).await {
+                Err(QueryError::NoMemory(refused)) => {
+                    let place = Place { piece: looked.piece, entry: looked.entries[*at] };
+                    self.looker.leave_out(&[place], refused).await?;
+                }
+                read => results.extend(read?),
+            }
+            if results.len() >= self.limit {
+                break;
+            }
+        }
+        Ok(results)
+    }
+
+    /// Decides on the large ones among traces with spans in several pieces, or perhaps twice in one, without assembling them, where that can be done; the others.
+    async fn decide_apart(
+        &self,
+        traces: Vec<Vec<Place>>,
+        found: &mut Found,
+    ) -> Result<Vec<Vec<Place>>, QueryError> {
+        let mut others = Vec::with_capacity(traces.len());
+        for places in traces {
+            if !hits::suffice(&self.plan) || !self.looker.is_apart(&places).await? {
+                others.push(places);
+                continue;
+            }
+            match hits::spread_result(&self.looker, &self.plan, &places, self.spans_per_span_set).await {
+                Err(QueryError::NoMemory(refused)) => self.looker.leave_out(&places, refused).await?,
+                result => found.traces.extend(result?),
+            }
+        }
+        Ok(others)
     }
 
     /// Adds a trace if it matches; whether more are wanted.
@@ -204,3 +263,6 @@ pub(crate) async fn every_trace(
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

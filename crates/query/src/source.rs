@@ -7,14 +7,15 @@ use arrow::array::RecordBatch;
 use arrow::compute::concat_batches;
 use futures::{StreamExt, stream};
 use vivace_base::{ErrorKind, MemoryBudget, MemoryRefused};
-use vivace_model::TimeRange;
+use vivace_model::{TimeRange, TraceId};
 use vivace_storage::block::{SortedSpans, SpanStream};
 use vivace_storage::index::{LISTED_KEYS, TraceIds, TraceRuns, ValueHash};
 use vivace_storage::{BlockError, BlockReader, Projection};
 
+use crate::QueryError;
 use crate::spread::Spread;
 
-/// How many damaged pieces are named in an answer.
+/// How many damaged pieces and traces left out are named in an answer.
 const NAMED_DAMAGE: usize = 4;
 
 /// Everything a query may look at, fixed when it begins.
@@ -23,9 +24,13 @@ pub(crate) struct Source {
     pieces: Vec<Piece>,
     pub(crate) spread: Spread,
     damage: Damage,
+    left_out: Mutex<Vec<TooLarge>>,
     pub(crate) block_count: u32,
     pub(crate) block_bytes: u64,
 }
+
+/// A trace that did not fit into memory, and what was missing.
+type TooLarge = (TraceId, MemoryRefused);
 
 /// A part of a tenant's spans, in the order of a block. A trace may have spans in several.
 #[derive(Debug, Clone)]
@@ -80,6 +85,27 @@ impl Piece {
         Ok(narrowed)
     }
 
+    /// About how many bytes of memory reading so many whole spans takes, a batch of so many at a time.
+    pub(crate) fn trickle_memory(&self, rows: usize, batch_rows: usize) -> u64 {
+        match self {
+            Self::Block(reader) => reader.trickle_memory(rows, batch_rows),
+            Self::Live(_) => 0,
+        }
+    }
+
+    /// As [`Piece::read`], a little at a time.
+    fn trickle(
+        &self,
+        rows: &[Range<usize>],
+        projection: &Projection,
+        batch_rows: usize,
+    ) -> Result<SpanStream, BlockError> {
+        match self {
+            Self::Block(reader) => reader.trickle_rows(rows, projection, batch_rows),
+            Self::Live(spans) => Ok(live_trickle(spans.spans(), rows, projection, batch_rows)),
+        }
+    }
+
     /// Streams the wanted columns of all rows, or of some: ascending ranges, each beginning with a trace.
     fn read(&self, rows: Option<&[Range<usize>]>, projection: &Projection) -> Result<SpanStream, BlockError> {
         match (self, rows) {
@@ -98,16 +124,33 @@ impl Source {
         block_count: u32,
         block_bytes: u64,
     ) -> Self {
-        Self { pieces, spread, damage, block_count, block_bytes }
+        Self { pieces, spread, damage, left_out: Mutex::default(), block_count, block_bytes }
     }
 
     pub(crate) fn pieces(&self) -> &[Piece] {
         &self.pieces
     }
 
-    /// Why the answer is partial, if pieces turned out damaged.
+    /// Why the answer is partial, if pieces turned out damaged or traces were left out.
     pub(crate) fn partial(&self) -> Option<String> {
-        self.damage.message()
+        let too_large = |(trace, refused): TooLarge| QueryError::TooLargeTrace { trace, refused };
+        let left_out = self.left_out().into_iter().map(|of| format!("left out: {}", too_large(of)));
+        let reasons: Vec<String> = self.damage.message().into_iter().chain(left_out).collect();
+        (!reasons.is_empty()).then(|| reasons.join("; "))
+    }
+
+    /// Notes that a trace is not looked at, since it does not fit into memory.
+    pub(crate) fn leave_out(&self, trace: TraceId, refused: MemoryRefused) {
+        tracing::warn!(%trace, %refused, "left out of an answer");
+        let mut left_out = self.left_out.lock().unwrap_or_else(PoisonError::into_inner);
+        if left_out.len() < NAMED_DAMAGE && left_out.iter().all(|(known, _)| *known != trace) {
+            left_out.push((trace, refused));
+        }
+    }
+
+    /// Traces that were not looked at; the first few of them.
+    pub(crate) fn left_out(&self) -> Vec<TooLarge> {
+        self.left_out.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// What came of reading a piece; [`None`] when it turned out damaged, which is noted.
@@ -130,9 +173,25 @@ impl Source {
     ) -> Result<SpanStream, BlockError> {
         let Some(piece) = self.pieces.get(piece) else { return Ok(stream::empty().boxed()) };
         let narrowed = piece.narrowed(projection, budget).await?;
-        let Some(stream) = self.undamaged(piece.read(rows, &narrowed))? else {
-            return Ok(stream::empty().boxed());
-        };
+        self.noting_damage(piece.read(rows, &narrowed))
+    }
+
+    /// Streams all columns of some of a piece's rows a little at a time; as [`Source::read`].
+    pub(crate) fn trickle(
+        self: &Arc<Self>,
+        piece: usize,
+        rows: &[Range<usize>],
+        batch_rows: usize,
+    ) -> Result<SpanStream, BlockError> {
+        let Some(piece) = self.pieces.get(piece) else { return Ok(stream::empty().boxed()) };
+        self.noting_damage(piece.trickle(rows, &Projection::everything(), batch_rows))
+    }
+
+    fn noting_damage(
+        self: &Arc<Self>,
+        stream: Result<SpanStream, BlockError>,
+    ) -> Result<SpanStream, BlockError> {
+        let Some(stream) = self.undamaged(stream)? else { return Ok(stream::empty().boxed()) };
         let source = Arc::clone(self);
         let keep = move |batch| source.undamaged(batch).transpose();
         Ok(stream
@@ -141,6 +200,25 @@ impl Source {
             .filter_map(std::future::ready)
             .boxed())
     }
+}
+
+fn live_trickle(
+    spans: &RecordBatch,
+    rows: &[Range<usize>],
+    projection: &Projection,
+    batch_rows: usize,
+) -> SpanStream {
+    let wanted = match spans.project(&projection.indices(&spans.schema())) {
+        Ok(wanted) => wanted,
+        Err(error) => return stream::iter([Err(error.into())]).boxed(),
+    };
+    let batch_rows = batch_rows.max(1);
+    let cut = |rows: &Range<usize>| {
+        let end = rows.end;
+        rows.clone().step_by(batch_rows).map(move |start| start..end.min(start + batch_rows))
+    };
+    let slices: Vec<Range<usize>> = rows.iter().flat_map(cut).collect();
+    stream::iter(slices.into_iter().map(move |rows| Ok(wanted.slice(rows.start, rows.len())))).boxed()
 }
 
 fn live_stream(spans: &RecordBatch, rows: Option<&[Range<usize>]>, projection: &Projection) -> SpanStream {

@@ -4,7 +4,6 @@
 mod diff;
 mod filter;
 mod prune;
-mod shared_ids;
 
 pub use diff::{
     Change, ComposedDiff, DiffFormat, DiffTooLarge, DiffWarning, ModifiedSpan, PatchOmitted, ServiceRollup,
@@ -13,4 +12,3 @@ pub use diff::{
 };
 pub use filter::{Hierarchy, Kept, Levels, SpanFilter};
 pub use prune::{GroupBy, Pruned, Pruning, prune};
-pub use shared_ids::separate_shared_ids;

@@ -15,7 +15,7 @@ use tower_http::compression::predicate::{NotForContentType, Predicate, SizeAbove
 
 use crate::metrics::observe;
 use crate::state::App;
-use crate::{grpc, otlp};
+use crate::{console, grpc, otlp};
 
 mod accept;
 mod diff;
@@ -43,7 +43,7 @@ const COMPRESS_FROM: u64 = 1024;
 pub(crate) fn router(app: &App) -> Router {
     let add = |router: Router<App>, (path, handler): (&str, MethodRouter<App>)| router.route(path, handler);
     let routes = routes().into_iter().fold(Router::new(), add);
-    let routes = routes.fallback(not_found).with_state(App::clone(app));
+    let routes = routes.merge(console::routes()).fallback(not_found).with_state(App::clone(app));
     let worthwhile = SizeAbove::new(COMPRESS_FROM).and(NotForContentType::GRPC);
     let compressed = routes.layer(CompressionLayer::new().compress_when(worthwhile));
     guarded(observe(compressed, app).merge(grpc::routes(app)))

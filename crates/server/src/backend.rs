@@ -1,6 +1,7 @@
 //! What the adapters need from the engine behind them. A trait, so that handlers are tested without one.
 
 use std::fmt::Debug;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -10,7 +11,7 @@ use vivace_query::{
     MetricsRequest, MetricsResponse, Progress, QueryError, SearchRequest, SearchResponse, ServiceGraph,
     ServiceGraphRequest, TagNames, TagNamesRequest, TagValues, TagValuesRequest, TraceResponse,
 };
-use vivace_storage::{CompactionStats, WalStats};
+use vivace_storage::{CompactionStats, Snapshot, WalStats};
 
 /// Takes spans in and answers questions about them.
 #[async_trait]
@@ -71,6 +72,9 @@ pub(crate) trait Backend: Send + Sync + Debug {
 
     /// What became of blocks since the start, and what there is to do.
     fn compaction_stats(&self) -> CompactionStats;
+
+    /// The blocks of every tenant that has any and whose catalog can be read.
+    fn stored(&self) -> Vec<(TenantId, Arc<Snapshot>)>;
 }
 
 #[cfg(test)]

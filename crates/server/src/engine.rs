@@ -14,8 +14,8 @@ use vivace_query::{
     TagValuesRequest, TraceResponse,
 };
 use vivace_storage::{
-    CatalogError, Catalogs, CompactionContext, CompactionOptions, CompactionStats, Compactor, StoreError,
-    TenantPolicy, WalStats, open_store, probe_put_if_absent,
+    CatalogError, Catalogs, CompactionContext, CompactionOptions, CompactionStats, Compactor, Snapshot,
+    StoreError, TenantPolicy, WalStats, open_store, probe_put_if_absent,
 };
 
 use crate::backend::Backend;
@@ -29,6 +29,7 @@ const WAITING_PER_RUNNING: usize = 64;
 pub(crate) struct Engine {
     ingest: Arc<Ingest>,
     query: QueryEngine,
+    catalogs: Arc<Catalogs>,
     compactor: Arc<Compactor>,
 }
 
@@ -87,9 +88,14 @@ pub(crate) async fn start_engine(
         deadline: config.query_deadline,
         parallelism: std::thread::available_parallelism().map_or(1, usize::from),
     };
-    let context = QueryContext { store, catalogs, live: ingest.live(), budget: Arc::clone(budget) };
+    let context = QueryContext {
+        store,
+        catalogs: Arc::clone(&catalogs),
+        live: ingest.live(),
+        budget: Arc::clone(budget),
+    };
     let query = QueryEngine::new(options, context);
-    Ok(Engine { ingest, query, compactor })
+    Ok(Engine { ingest, query, catalogs, compactor })
 }
 
 fn compactor(config: &Config, context: CompactionContext) -> Arc<Compactor> {
@@ -182,5 +188,11 @@ impl Backend for Engine {
 
     fn compaction_stats(&self) -> CompactionStats {
         self.compactor.stats()
+    }
+
+    fn stored(&self) -> Vec<(TenantId, Arc<Snapshot>)> {
+        let snapshot =
+            |tenant| Some(self.catalogs.get(&tenant).ok()??.snapshot()).map(|found| (tenant, found));
+        self.catalogs.tenants().into_iter().filter_map(snapshot).collect()
     }
 }

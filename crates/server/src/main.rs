@@ -12,6 +12,7 @@ mod bench;
 mod cli;
 mod codes;
 mod config;
+mod console;
 mod demo;
 mod duration;
 mod engine;

@@ -48,6 +48,9 @@ pub const MAX_ATTRIBUTE_COLUMNS: usize = 512;
 pub const BLOCK_WRITE_ROWS: usize = 16_384;
 /// Rows after which a block's row group ends with its trace.
 pub const ROW_GROUP_ROWS: usize = 131_072;
+/// So many spans of one trace are remembered while a block is written; what comes behind them is written without being
+/// looked at: spans may be there twice in a trace with more rows.
+pub const REMEMBERED_SPANS: usize = 1 << 18;
 /// Rows of a block's data page.
 pub const PAGE_ROWS: usize = 8_192;
 /// Bytes after which a page of a column without a dictionary ends: whoever wants a few of its rows unpacks all of it.
@@ -62,6 +65,8 @@ pub const COMPACTED_ZSTD_LEVEL: i32 = 6;
 pub const FOOTER_PREFETCH: usize = 64 * 1024;
 /// Rows of a batch of rows that were picked from a block.
 pub const SELECTED_BATCH_ROWS: usize = 65_536;
+/// Pages of at most so many rows are in memory when rows are read a little at a time.
+pub const TRICKLED_ROWS: usize = 2 * PAGE_ROWS;
 /// Rows of a batch read from a block.
 pub const READ_BATCH_ROWS: usize = 8_192;
 

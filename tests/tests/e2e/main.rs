@@ -5,6 +5,7 @@ mod bench;
 mod compaction;
 mod crash;
 mod duckdb;
+mod giant;
 mod graceful;
 mod grafana;
 mod grpc;

@@ -2,7 +2,7 @@
 //! their summaries if those know enough, else on columns; spans that another piece has too are left out. Otherwise traces
 //! are assembled.
 
-use std::ops::RangeInclusive;
+use std::ops::{Range, RangeInclusive};
 use std::sync::Arc;
 
 use tokio::task::JoinSet;
@@ -10,7 +10,7 @@ use vivace_model::{TimeRange, Trace, Value, schema};
 use vivace_storage::Projection;
 use vivace_traceql::Attribute;
 
-use super::columns::{measure_rows, take_away};
+use super::columns::{self, take_away};
 use super::compare::CompareTable;
 use super::exemplars::{Candidate, Labels};
 use super::picks::pick;
@@ -24,8 +24,12 @@ use crate::look::Looker;
 use crate::pipeline::select;
 use crate::repeats::{Repeats, RepeatsOf};
 use crate::search::SearchContext;
+use crate::spread::Place;
 use crate::walk::{Unit, Units, Wanted};
 use crate::{MetricsResponse, MetricsWindow, Progress, QueryError, SearchMetrics};
+
+/// How many traces that are assembled are read together.
+const ASSEMBLED_AT_ONCE: usize = 64;
 
 /// What is known of the spans so far.
 pub(super) enum Collected {
@@ -172,26 +176,61 @@ impl<'c, 's, 'p> Crew<'c, 's, 'p> {
 
 async fn measure(job: Job, unit: Unit) -> Result<(Collected, u64), QueryError> {
     let mut collected = Collected::new(&job)?;
-    let spans = match (unit, &mut collected) {
+    let (others, mut spans) = match (unit, &mut collected) {
         (Unit::Run { piece, entries }, Collected::Series(table)) if job.repeats.is_some() => {
-            measure_rows(&job, piece, entries, table).await?
+            (Vec::new(), columns::measure_rows(&job, piece, entries, table).await?)
         }
-        (Unit::Run { piece, entries }, _) => {
-            let Some(looked) = job.looker.look(piece, entries).await? else { return Ok((collected, 0)) };
-            let candidates = looked.candidates(&job.plan.search.condition);
-            let entries: Vec<usize> = candidates.map(|at| looked.entries[at]).collect();
-            let mut spans = looked.spans;
-            job.looker.assemble(&looked, &entries, |trace| collected.add(&job, &trace, &mut spans)).await?;
-            spans
+        (Unit::Run { piece, entries }, Collected::Series(table)) if job.plan.is_local() => {
+            columns::measure(&job, piece, entries, table).await?
         }
-        (Unit::Spread(traces), _) => {
-            let mut spans = 0;
-            let mut each = |trace: Trace| collected.add(&job, &trace, &mut spans);
-            job.looker.assemble_places(&traces, &mut each).await?;
-            spans
+        (Unit::Run { piece, entries }, collected) => {
+            (Vec::new(), measure_assembled(&job, piece, entries, collected).await?)
         }
+        (Unit::Spread(traces), _) => (traces, 0),
     };
+    let others = measure_apart(&job, others, &mut collected, &mut spans).await?;
+    let mut each = |trace: Trace| collected.add(&job, &trace, &mut spans);
+    for others in others.chunks(ASSEMBLED_AT_ONCE) {
+        job.looker.assemble_places(others, &mut each).await?;
+    }
     Ok((collected, spans))
+}
+
+/// Measures assembled traces of one piece; how many spans were looked at.
+async fn measure_assembled(
+    job: &Job,
+    piece: usize,
+    entries: Range<usize>,
+    collected: &mut Collected,
+) -> Result<u64, QueryError> {
+    let Some(looked) = job.looker.look(piece, entries).await? else { return Ok(0) };
+    let candidates = looked.candidates(&job.plan.search.condition);
+    let entries: Vec<usize> = candidates.map(|at| looked.entries[at]).collect();
+    let mut spans = looked.spans;
+    job.looker.assemble(&looked, &entries, |trace| collected.add(job, &trace, &mut spans)).await?;
+    Ok(spans)
+}
+
+/// Measures the large ones among traces with spans in several pieces, or perhaps twice in one, piece by piece, where
+/// that can be done; the others.
+async fn measure_apart(
+    job: &Job,
+    traces: Vec<Vec<Place>>,
+    collected: &mut Collected,
+    spans: &mut u64,
+) -> Result<Vec<Vec<Place>>, QueryError> {
+    let Collected::Series(table) = collected else { return Ok(traces) };
+    let mut others = Vec::with_capacity(traces.len());
+    for places in traces {
+        if !job.plan.is_local() || !job.looker.is_apart(&places).await? {
+            others.push(places);
+            continue;
+        }
+        for place in places {
+            *spans += columns::measure_at(job, place, table).await?;
+        }
+    }
+    Ok(others)
 }
 
 impl Job {

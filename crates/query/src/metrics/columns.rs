@@ -10,6 +10,7 @@ use vivace_model::schema;
 use vivace_model::{SpanId, SpanKind, TraceId, Value};
 use vivace_storage::Projection;
 use vivace_storage::columns::{column, text_column};
+use vivace_storage::index::TraceRuns;
 
 use super::collect::{Collected, Job};
 use super::exemplars::{Candidate, Labels};
@@ -21,9 +22,10 @@ use crate::QueryError;
 use crate::eval::{Operand, columnar, vector};
 use crate::look::joined;
 use crate::plan::Local;
+use crate::spread::Place;
 use vivace_traceql::Attribute;
 
-/// Adds the spans of a unit's traces; how many were looked at.
+/// Adds the spans of a unit's traces, none of which is there twice; how many were looked at.
 pub(super) async fn measure_rows(
     job: &Job,
     piece: usize,
@@ -31,8 +33,43 @@ pub(super) async fn measure_rows(
     table: &mut Table,
 ) -> Result<u64, QueryError> {
     let Some((runs, entries)) = job.looker.alive(piece, entries).await? else { return Ok(0) };
+    measure_traces(job, piece, runs, &entries, table).await
+}
+
+/// Adds the spans of a unit's traces, but for those that are spread. Returns the traces that may have spans twice, and how
+/// many spans were looked at.
+pub(super) async fn measure(
+    job: &Job,
+    piece: usize,
+    entries: Range<usize>,
+    table: &mut Table,
+) -> Result<(Vec<Vec<Place>>, u64), QueryError> {
+    let Some((runs, entries)) = job.looker.alive(piece, entries).await? else { return Ok((Vec::new(), 0)) };
+    let (distinct, others): (Vec<usize>, Vec<usize>) =
+        entries.into_iter().partition(|entry| runs.is_distinct(*entry));
+    let places = others.into_iter().map(|entry| vec![Place { piece, entry }]).collect();
+    Ok((places, measure_traces(job, piece, runs, &distinct, table).await?))
+}
+
+/// Adds what one piece has of a trace that has more elsewhere.
+pub(super) async fn measure_at(job: &Job, place: Place, table: &mut Table) -> Result<u64, QueryError> {
+    let source = &job.looker.source;
+    let Some(piece) = source.pieces().get(place.piece) else { return Ok(0) };
+    let Some(runs) = source.undamaged(piece.runs(&job.looker.budget).await)? else { return Ok(0) };
+    measure_traces(job, place.piece, runs, &[place.entry], table).await
+}
+
+async fn measure_traces(
+    job: &Job,
+    piece: usize,
+    runs: &TraceRuns,
+    entries: &[usize],
+    table: &mut Table,
+) -> Result<u64, QueryError> {
     let rows = joined(entries.iter().map(|entry| runs.rows(*entry)));
-    if tally::suffices(&job.plan) {
+    // Exemplars are picked apart only where pieces are measured one by one.
+    let picked = job.repeats.is_some() || job.plan.exemplars == 0;
+    if tally::suffices(&job.plan) && picked {
         return each_batch(job, piece, (&rows, false), |batch, selected| {
             tally::tally(&job.plan, batch, selected, &job.within, table)
         })

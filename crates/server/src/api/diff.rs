@@ -7,8 +7,8 @@ use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use vivace_base::Holder;
 use vivace_model::{Tenants, Trace, TraceId};
-use vivace_query::QueryError;
 use vivace_query::trace::{DiffFormat, TraceDiff, diff as difference};
+use vivace_query::{QueryError, WholeTrace};
 
 use super::accept::Format;
 use super::error::{ApiError, tenants_of};
@@ -76,8 +76,8 @@ pub(super) async fn compare(app: &App, tenants: &Tenants, request: &DiffRequest)
     let working = bytes.saturating_mul(WORKING_FACTOR);
     let reserved = app.budget.reserve(Holder::Query, working).map_err(QueryError::from)?;
     off_thread(move || {
-        let told = tell(&base, &compare, format);
-        drop(reserved);
+        let told = tell(&base.trace, &compare.trace, format);
+        drop((reserved, base, compare));
         told
     })
     .await?
@@ -99,15 +99,24 @@ impl Side {
 }
 
 /// A trace that is all there, and its size as OTLP.
-async fn complete(app: &App, tenants: &Tenants, id: TraceId) -> Result<(Trace, u64), ApiError> {
+async fn complete(app: &App, tenants: &Tenants, id: TraceId) -> Result<(WholeTrace, u64), ApiError> {
     let found = find(app, tenants, id).await?;
-    if let Some(reason) = found.partial {
-        let text = format!("trace {id} may not be complete: {reason}");
-        return Err(ApiError::with_status(StatusCode::UNPROCESSABLE_ENTITY, text));
+    let missing = || ApiError::with_status(StatusCode::NOT_FOUND, "Not Found");
+    let whole = match (found.trace, found.partial) {
+        (Some(portions), None) => portions.whole(&app.budget).await?,
+        (None, None) => return Err(missing()),
+        (_, Some(reason)) => return Err(incomplete(id, &reason)),
+    };
+    if let Some(reason) = &whole.partial {
+        return Err(incomplete(id, reason));
     }
-    let trace = found.trace.ok_or_else(|| ApiError::with_status(StatusCode::NOT_FOUND, "Not Found"))?;
-    let bytes = encoded_len(trace.spans()) as u64;
-    Ok((trace, bytes))
+    let bytes = encoded_len(whole.trace.spans()) as u64;
+    Ok((whole, bytes))
+}
+
+fn incomplete(id: TraceId, reason: &str) -> ApiError {
+    let text = format!("trace {id} may not be complete: {reason}");
+    ApiError::with_status(StatusCode::UNPROCESSABLE_ENTITY, text)
 }
 
 fn check_size(bytes: u64, limit: u64) -> Result<(), ApiError> {

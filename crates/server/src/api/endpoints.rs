@@ -24,10 +24,21 @@ const HTTP: &[Endpoint] = &[
         Better,
         "Newest traces first. Traces are evaluated whole, visible once acknowledged. `minDuration` and `maxDuration` \
          count beside `q`. Without times all there is is searched. A search by `tags` returns spans too; each tag must \
-         match some span of the trace.",
+         match some span of the trace. A trace that must be in memory as a whole for the query and does not fit is left \
+         out, and named as the reason of a partial answer.",
     ),
-    ("/api/traces/{traceID}", Better, "Needs no time hint. A trace of any size is streamed."),
-    ("/api/v2/traces/{traceID}", Better, "As v1. Attributes in `q` mean what they mean in a search."),
+    (
+        "/api/traces/{traceID}",
+        Better,
+        "Needs no time hint. A trace of any size is streamed; a body that cannot be sent to its end is broken off.",
+    ),
+    (
+        "/api/v2/traces/{traceID}",
+        Better,
+        "As v1. A large trace comes in portions, each with its own resources and scopes; in protobuf each is a `trace`, \
+         which readers put together. `q` and pruning need all of it in memory: 429 if it does not fit. Attributes in `q` \
+         mean what they mean in a search.",
+    ),
     ("/api/search/tags", Better, "No cut at 1 MB; `maxStaleValues` is accepted and not needed."),
     ("/api/v2/search/tags", Better, "As v1. Scopes and names are sorted."),
     (
@@ -39,7 +50,8 @@ const HTTP: &[Endpoint] = &[
     (
         "/api/metrics/query_range",
         Better,
-        "Quantiles have a relative error of at most 0.5 %. The newest spans count: no cutoff before now.",
+        "Quantiles have a relative error of at most 0.5 %. The newest spans count: no cutoff before now. 429 if a trace \
+         must be in memory as a whole for the query and does not fit.",
     ),
     ("/api/metrics/query", Better, "As `query_range`."),
     ("/api/v2/traces/diff", Same, "Only POST. The texts of warnings differ, their codes do not."),
@@ -63,7 +75,7 @@ const HTTP: &[Endpoint] = &[
         Better,
         "OpenMetrics; names are Tempo's where the meaning is the same, `vivace_` otherwise.",
     ),
-    ("/status", Same, ""),
+    ("/status", Same, "A browser gets the console."),
     ("/status/version", Same, ""),
     ("/status/config", Same, "With `mode=diff` and `mode=defaults`."),
     ("/status/runtime_config", Same, "Always empty: nothing can be changed while the server runs."),

@@ -2,7 +2,7 @@ use std::collections::HashSet;
 
 use axum::extract::{Path, RawQuery, State};
 use axum::http::header::{ACCEPT, CONTENT_TYPE};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::{Html, IntoResponse, Response};
 use vivace_base::ErrorKind;
 use vivace_model::{TenantId, TimeRange};
@@ -13,6 +13,7 @@ use super::endpoints;
 use super::error::{ApiError, backend, tenants_of};
 use super::params::Params;
 use crate::config::{Config, ConfigArgs};
+use crate::console;
 use crate::state::{App, Phase};
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -106,9 +107,13 @@ pub(super) async fn endpoints() -> String {
     endpoints::paths()
 }
 
-pub(super) async fn overview(State(app): State<App>) -> String {
+/// Everything in one text; the console for a browser.
+pub(super) async fn overview(State(app): State<App>, uri: Uri, headers: HeaderMap) -> Response {
+    if console::wants_page(&headers) {
+        return console::page(uri, headers).await;
+    }
     let (phase, config) = (app.phase(), app.config.to_yaml());
-    format!("vivace, version {VERSION}\nphase: {phase:?}\n\n{}\n{config}", endpoints::paths())
+    format!("vivace, version {VERSION}\nphase: {phase:?}\n\n{}\n{config}", endpoints::paths()).into_response()
 }
 
 /// Names of the services that have spans: a JSON array for who asks for JSON, as Kiali does, or one a line.

@@ -1,13 +1,11 @@
-use axum::body::Body;
 use axum::extract::{Path, RawQuery, State};
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use futures::stream;
 use vivace_model::{Tenants, Trace, TraceId};
-use vivace_query::TraceResponse;
-use vivace_query::trace::{Pruned, prune, separate_shared_ids};
+use vivace_query::trace::{Pruned, prune};
+use vivace_query::{TracePortions, TraceResponse};
 
 use super::accept::{Format, LLM};
 use super::error::{ApiError, backend, mark_partial, tenants_of};
@@ -15,11 +13,15 @@ use super::json::{self, LlmJson, TraceJson};
 use super::params::Params;
 use crate::state::App;
 
+mod body;
 mod protobuf;
 mod request;
 
+pub(super) use body::TraceForm;
 pub(super) use protobuf::encoded_len;
 pub(super) use request::check_times;
+
+use body::{Remarks, Sending};
 
 use protobuf::TraceProtobuf;
 use request::{Shape, trace_id};
@@ -39,16 +41,21 @@ pub(super) async fn v1(
 ) -> Result<Response, ApiError> {
     let tenants = tenants_of(&app, &headers)?;
     let id = trace_id(&id, &Params::parse(query.as_deref()))?;
-    let found = find(&app, &tenants, id).await?;
-    let Some(trace) = found.trace else { return Ok(StatusCode::NOT_FOUND.into_response()) };
+    let TraceResponse { trace, partial } = find(&app, &tenants, id).await?;
+    let Some(portions) = trace else { return Ok(StatusCode::NOT_FOUND.into_response()) };
+    let remarks = Remarks { partial: partial.clone(), notes: Vec::new() };
     let format = Format::asked(&headers);
-    let mut response = match format {
-        Format::Protobuf => streamed(format.content_type(), TraceProtobuf::bare(trace)),
-        Format::Json => streamed(format.content_type(), TraceJson::batches(trace)),
+    let content_type = match format {
         // Tempo's header, which its JSON does not keep.
-        Format::Llm => streamed(HeaderValue::from_static(LLM), TraceJson::batches(trace)),
+        Format::Llm => HeaderValue::from_static(LLM),
+        Format::Json | Format::Protobuf => format.content_type(),
     };
-    mark_partial(&mut response, found.partial.as_deref());
+    let mut response = if format == Format::Protobuf {
+        streamed(&app, portions, TraceProtobuf::Bare, remarks).respond(content_type)
+    } else {
+        streamed(&app, portions, TraceJson::Batches, remarks).respond(content_type)
+    };
+    mark_partial(&mut response, partial.as_deref());
     Ok(response)
 }
 
@@ -63,28 +70,49 @@ pub(super) async fn v2(
     let params = Params::parse(query.as_deref());
     let id = trace_id(&id, &params)?;
     let shape = Shape::read(&app.config, &params)?;
-    let TraceResponse { trace, partial } = find(&app, &tenants, id).await?;
-    let (trace, notes) = match trace {
-        Some(trace) if !shape.is_none() => off_thread(move || shaped(trace, &shape)).await?,
-        as_it_is => (as_it_is, Vec::new()),
-    };
-    let messages: Vec<&str> = partial.as_deref().into_iter().chain(notes).collect();
-    let message = (!messages.is_empty()).then(|| messages.join("; "));
-    let mut response = whole(trace, message.as_deref(), Format::asked(&headers));
-    mark_partial(&mut response, partial.as_deref());
-    Ok(response)
+    let mut found = find(&app, &tenants, id).await?;
+    let mut notes = Vec::new();
+    if !shape.is_none()
+        && let Some(portions) = found.trace.take()
+    {
+        let whole = portions.whole(&app.budget).await?;
+        found.partial = found.partial.or(whole.partial);
+        let reserved = whole.reserved;
+        let (trace, done) = off_thread(move || shaped(whole.trace, &shape)).await?;
+        found.trace = trace.map(|trace| TracePortions::of(trace, Some(reserved)));
+        notes = done;
+    }
+    Ok(answer(&app, found, notes, Format::asked(&headers)))
 }
 
 /// `TraceByIDResponse`
-pub(super) fn whole(trace: Option<Trace>, message: Option<&str>, format: Format) -> Response {
+pub(super) fn answer(app: &App, found: TraceResponse, notes: Vec<&'static str>, format: Format) -> Response {
     let content_type = format.content_type();
-    match (trace, format) {
-        (trace, Format::Protobuf) => streamed(content_type, TraceProtobuf::response(trace, message)),
-        (None, Format::Json) => ([(CONTENT_TYPE, content_type)], json::empty_trace(message)).into_response(),
-        (None, Format::Llm) => ([(CONTENT_TYPE, content_type)], json::empty_llm(message)).into_response(),
-        (Some(trace), Format::Json) => streamed(content_type, TraceJson::response(trace, message)),
-        (Some(trace), Format::Llm) => streamed(content_type, LlmJson::response(trace, message)),
-    }
+    let TraceResponse { trace, partial } = found;
+    let remarks = Remarks { partial: partial.clone(), notes };
+    let mut response = match (trace, format) {
+        (None, format) => {
+            let message = remarks.message(None);
+            let body: Bytes = match format {
+                Format::Protobuf => protobuf::empty(message.as_deref()),
+                Format::Json => json::empty_trace(message.as_deref()).into(),
+                Format::Llm => json::empty_llm(message.as_deref()).into(),
+            };
+            ([(CONTENT_TYPE, content_type)], body).into_response()
+        }
+        (Some(portions), Format::Protobuf) => {
+            streamed(app, portions, TraceProtobuf::Response, remarks).respond(content_type)
+        }
+        (Some(portions), Format::Json) => {
+            streamed(app, portions, TraceJson::Response, remarks).respond(content_type)
+        }
+        (Some(portions), Format::Llm) => {
+            let form = LlmJson { trace: portions.id() };
+            streamed(app, portions, form, remarks).respond(content_type)
+        }
+    };
+    mark_partial(&mut response, partial.as_deref());
+    response
 }
 
 /// The trace as it was asked for, and what to say about it.
@@ -114,8 +142,7 @@ fn shaped(trace: Trace, shape: &Shape) -> (Option<Trace>, Vec<&'static str>) {
 
 /// A trace as both versions and the comparison see it: no two spans of a call share an id.
 pub(super) async fn find(app: &App, tenants: &Tenants, id: TraceId) -> Result<TraceResponse, ApiError> {
-    let TraceResponse { trace, partial } = backend(app)?.trace(tenants, id).await?;
-    Ok(TraceResponse { trace: trace.map(separate_shared_ids), partial })
+    Ok(backend(app)?.trace(tenants, id).await?)
 }
 
 /// Runs work on a whole trace where it does not hold up other requests.
@@ -131,7 +158,6 @@ pub(super) async fn off_thread<T: Send + 'static>(
     }
 }
 
-fn streamed(content_type: HeaderValue, chunks: impl Iterator<Item = Bytes> + Send + 'static) -> Response {
-    let chunks = chunks.map(Ok::<_, std::convert::Infallible>);
-    ([(CONTENT_TYPE, content_type)], Body::from_stream(stream::iter(chunks))).into_response()
+fn streamed<F: TraceForm>(app: &App, portions: TracePortions, form: F, remarks: Remarks) -> Sending<F> {
+    Sending { portions, form, remarks, patience: app.config.query_deadline }
 }

@@ -11,9 +11,10 @@ use vivace_ingest::{Accepted, IngestError, IngestStats};
 use vivace_model::{TenantId, Tenants, Trace, TraceId};
 use vivace_query::{
     MetricsRequest, MetricsResponse, Progress, QueryError, SearchRequest, SearchResponse, ServiceGraph,
-    ServiceGraphRequest, TagNames, TagNamesRequest, TagValues, TagValuesRequest, TraceResponse,
+    ServiceGraphRequest, TagNames, TagNamesRequest, TagValues, TagValuesRequest, TracePortions,
+    TraceResponse,
 };
-use vivace_storage::{CompactionStats, WalStats};
+use vivace_storage::{CompactionStats, Snapshot, WalStats};
 
 use super::Backend;
 use crate::config::{Config, ConfigArgs};
@@ -123,6 +124,7 @@ impl Backend for FakeBackend {
     async fn trace(&self, _: &Tenants, id: TraceId) -> Result<TraceResponse, QueryError> {
         self.admit()?;
         let trace = self.trace.clone().filter(|trace| trace.id() == id);
+        let trace = trace.map(|trace| TracePortions::of(trace, None));
         Ok(TraceResponse { trace, partial: self.incomplete.clone() })
     }
 
@@ -160,5 +162,9 @@ impl Backend for FakeBackend {
 
     fn compaction_stats(&self) -> CompactionStats {
         CompactionStats::default()
+    }
+
+    fn stored(&self) -> Vec<(TenantId, Arc<Snapshot>)> {
+        Vec::new()
     }
 }

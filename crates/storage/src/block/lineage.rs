@@ -14,9 +14,8 @@ use ahash::RandomState;
 use super::BlockError;
 use crate::ColumnError;
 use crate::columns::column;
+use crate::limits::REMEMBERED_SPANS;
 
-/// So many spans of one trace are remembered; what comes behind them is written without being looked at.
-const REMEMBERED: usize = 1 << 18;
 /// A map with room for more spans is not used for another trace.
 const ROOMY: usize = 1 << 12;
 const ID_BYTES: usize = 8;
@@ -44,8 +43,6 @@ pub(super) struct Followed {
     pub(super) spans: RecordBatch,
     /// How many rows back the parent is; null where there is none, or none is known.
     pub(super) parent_offsets: UInt32Array,
-    /// Whether every row was looked at.
-    pub(super) complete: bool,
 }
 
 impl Lineage {
@@ -56,18 +53,14 @@ impl Lineage {
         let kinds: &Int8Array = column(batch, schema::KIND)?;
         let mut offsets = UInt32Builder::with_capacity(batch.num_rows());
         let mut keep = Vec::with_capacity(batch.num_rows());
-        let mut complete = true;
         for row in 0..batch.num_rows() {
             self.enter(traces.value(row));
             let parent = parents.is_valid(row).then(|| id(parents.value(row)));
             let seen = parent.and_then(|parent| self.spans.get(&parent));
-            let distance = seen.map(|seen| self.rows - seen.row).filter(|rows| *rows as usize <= REMEMBERED);
-            let is_new = if self.spans.len() < REMEMBERED {
-                self.is_new(id(ids.value(row)), kinds.value(row))
-            } else {
-                complete = false;
-                true
-            };
+            let distance =
+                seen.map(|seen| self.rows - seen.row).filter(|rows| *rows as usize <= REMEMBERED_SPANS);
+            let is_new =
+                self.spans.len() >= REMEMBERED_SPANS || self.is_new(id(ids.value(row)), kinds.value(row));
             keep.push(is_new);
             if is_new {
                 offsets.append_option(distance);
@@ -80,7 +73,7 @@ impl Lineage {
         } else {
             batch.clone()
         };
-        Ok(Followed { spans, parent_offsets, complete })
+        Ok(Followed { spans, parent_offsets })
     }
 
     fn enter(&mut self, trace: &[u8]) {
@@ -154,8 +147,8 @@ impl Parents {
                 Some(Err(_)) | None => parents.append_null(),
             }
         }
-        if self.before.len() > 2 * REMEMBERED {
-            self.before.drain(..self.before.len() - REMEMBERED);
+        if self.before.len() > 2 * REMEMBERED_SPANS {
+            self.before.drain(..self.before.len() - REMEMBERED_SPANS);
         }
         let mut resolved = batch.clone();
         resolved.remove_column(at);

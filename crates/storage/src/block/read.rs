@@ -10,11 +10,13 @@ use futures::stream::{self, BoxStream};
 use futures::{FutureExt, Stream, StreamExt, TryStreamExt};
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
-use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, RowSelection};
+use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, RowSelection, RowSelector};
 use parquet::arrow::async_reader::{AsyncFileReader, ParquetRecordBatchStreamBuilder};
 use parquet::arrow::{ProjectionMask, parquet_to_arrow_field_levels};
 use parquet::errors::ParquetError;
-use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData, ParquetMetaDataReader};
+use parquet::file::metadata::{
+    ColumnChunkMetaData, PageIndexPolicy, ParquetMetaData, ParquetMetaDataReader, RowGroupMetaData,
+};
 use vivace_base::{BlockId, MemoryBudget, MemoryRefused};
 use vivace_model::schema::{self, AttributeColumn, AttributeScope};
 use vivace_model::{TenantId, TimeRange};
@@ -243,13 +245,37 @@ impl BlockReader {
         projection: &Projection,
         batch_rows: usize,
     ) -> Result<SpanStream, BlockError> {
+        self.read_selected(selected_groups(self.metadata.metadata(), rows), projection, batch_rows)
+    }
+
+    /// The same a little at a time, in batches of so many rows: for many rows that are all wanted, but not at once.
+    /// [`BlockReader::trickle_memory`] tells what it takes.
+    ///
+    /// # Errors
+    /// As [`BlockReader::read`].
+    pub fn trickle_rows(
+        &self,
+        rows: &[Range<usize>],
+        projection: &Projection,
+        batch_rows: usize,
+    ) -> Result<SpanStream, BlockError> {
+        let groups = selected_groups(self.metadata.metadata(), rows).into_iter();
+        let pieces = groups.flat_map(|(group, rows)| pieces(rows).into_iter().map(move |rows| (group, rows)));
+        self.read_selected(pieces.collect(), projection, batch_rows)
+    }
+
+    fn read_selected(
+        &self,
+        groups: Vec<(usize, RowSelection)>,
+        projection: &Projection,
+        batch_rows: usize,
+    ) -> Result<SpanStream, BlockError> {
         let metadata = Arc::clone(self.metadata.metadata());
         let mask = ProjectionMask::roots(self.metadata.parquet_schema(), projection.indices(self.schema()));
         let (schema, hint) = (self.metadata.parquet_schema(), Some(self.metadata.schema().fields()));
         let levels = parquet_to_arrow_field_levels(schema, mask.clone(), hint)
             .map_err(|error| unreadable(&self.path, &error))?;
         let (store, path, levels) = (Arc::clone(&self.store), self.path.clone(), Arc::new(levels));
-        let groups = selected_groups(&metadata, rows);
         let batches = stream::iter(groups).then(move |(group, selection)| {
             let (store, path, metadata) = (Arc::clone(&store), path.clone(), Arc::clone(&metadata));
             let (mask, levels) = (mask.clone(), Arc::clone(&levels));
@@ -299,6 +325,27 @@ impl BlockReader {
         pages.sum::<u64>().saturating_add((self.row_count() as u64).saturating_mul(leaves * WHERE))
     }
 
+    /// About how many bytes of memory [`BlockReader::trickle_rows`] takes for so many rows, in batches of so many, when
+    /// all columns are wanted: pages, dictionaries and a batch.
+    pub fn trickle_memory(&self, rows: usize, batch_rows: usize) -> u64 {
+        /// What a dictionary takes unpacked, with a reference to each of its texts.
+        const UNPACKED: u64 = 4;
+        let pages = |group: &RowGroupMetaData| {
+            let dictionary = |chunk: &ColumnChunkMetaData| {
+                let first = u64::try_from(chunk.data_page_offset()).unwrap_or_default();
+                first.saturating_sub(chunk.byte_range().0)
+            };
+            let dictionaries: u64 = group.columns().iter().map(dictionary).sum();
+            let packed = u64::try_from(group.compressed_size()).unwrap_or_default();
+            let count = u64::try_from(group.num_rows()).unwrap_or_default().max(1);
+            let at_once = (rows.min(limits::TRICKLED_ROWS) as u64).min(count);
+            dictionaries.saturating_mul(UNPACKED).saturating_add(packed / count * at_once)
+        };
+        let largest = self.metadata.metadata().row_groups().iter().map(pages).max().unwrap_or_default();
+        let row_bytes = self.decoded_bytes() / (self.row_count() as u64).max(1);
+        largest.saturating_add(row_bytes.saturating_mul(rows.min(batch_rows) as u64))
+    }
+
     /// Whether whoever wrote the block left out spans that were there already.
     pub(super) fn written_without_duplicates(&self) -> bool {
         self.schema().column_with_name(schema::PARENT_OFFSET).is_some()
@@ -344,6 +391,21 @@ fn selected_groups(metadata: &ParquetMetaData, rows: &[Range<usize>]) -> Vec<(us
         first = group.end;
     }
     selected
+}
+
+/// A row group's selection cut where pages end, so that each piece needs the pages of at most
+/// [`limits::TRICKLED_ROWS`] rows.
+fn pieces(mut rest: RowSelection) -> Vec<RowSelection> {
+    let (mut pieces, mut before) = (Vec::new(), 0);
+    while rest.selects_any() {
+        let piece = rest.split_off(limits::TRICKLED_ROWS);
+        if piece.selects_any() {
+            let skipped = (before > 0).then(|| RowSelector::skip(before)).into_iter();
+            pieces.push(skipped.chain(Vec::from(piece)).collect());
+        }
+        before += limits::TRICKLED_ROWS;
+    }
+    pieces
 }
 
 fn unreadable(path: &Path, error: &ParquetError) -> BlockError {

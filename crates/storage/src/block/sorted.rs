@@ -49,10 +49,8 @@ impl SortedSpans {
         let followed = Lineage::default().follow(sorted)?;
         let mut traces = TracesBuilder::default();
         traces.add(&followed.spans)?;
-        if !followed.complete {
-            traces.may_repeat();
-        }
         let (ids, runs) = traces.finish();
+        let runs = runs.followed();
         let number = NUMBERS.fetch_add(1, Ordering::Relaxed);
         let each = (0..runs.len()).map(|entry| runs.range(entry));
         let range = each.reduce(|a, b| a.union(&b)).unwrap_or(TimeRange { start: 0, end: 0 });

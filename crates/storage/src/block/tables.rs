@@ -131,6 +131,7 @@ impl BlockReader {
                 Some(runs) if runs.row_count() == rows => runs,
                 _ => self.scan_traces().await?.finish().1,
             };
+            let runs = if self.written_without_duplicates() { runs.followed() } else { runs };
             let bytes = runs.memory();
             Ok(self.tables.keep(runs, bytes, budget)?)
         };

@@ -118,9 +118,6 @@ impl BlockWriter {
         } else {
             self.lineage.follow(&self.conform(spans)?)?
         };
-        if !followed.complete {
-            self.index.may_repeat();
-        }
         self.index.add(&followed.spans)?;
         let starts = self.counts.add(&followed.spans)?;
         let file = match &mut self.file {

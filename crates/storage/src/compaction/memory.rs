@@ -7,7 +7,6 @@ use crate::{BlockMeta, BlockReader, limits};
 
 /// What the writer knows of a span of a large trace.
 const REMEMBERED_SPAN: u64 = 32;
-const REMEMBERED_SPANS: u64 = 1 << 18;
 /// Memory of an input that is open beside its pages: dictionaries, ids of parents, the decoder.
 const OPEN_INPUT: u64 = 1 << 20;
 /// A footer; the real size is reserved once it is known.
@@ -53,7 +52,7 @@ impl JobMemory {
             runs,
             traces.saturating_mul(limits::INDEX_TRACE),
             rows.saturating_mul(limits::INDEX_ROW),
-            rows.min(REMEMBERED_SPANS) * REMEMBERED_SPAN,
+            rows.min(limits::REMEMBERED_SPANS as u64) * REMEMBERED_SPAN,
             open.saturating_mul(largest_group.saturating_add(OPEN_INPUT)),
             in_group(rows, bytes).saturating_mul(2),
             limits::INDEX_BUILD,

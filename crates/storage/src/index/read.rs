@@ -40,7 +40,7 @@ impl BlockIndex {
         path: Path,
         budget: &Arc<MemoryBudget>,
     ) -> Result<Self, IndexError> {
-        let mut reserved = budget.reserve(Holder::Query, limits::INDEX_PREFIX)?;
+        let mut reserved = budget.reserve(Holder::Cache, limits::INDEX_PREFIX)?;
         let prefix = read(&*store, &path, 0..limits::INDEX_PREFIX).await?;
         // Giving back is never refused.
         let _ = reserved.resize(prefix.len() as u64);

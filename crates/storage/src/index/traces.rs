@@ -8,6 +8,7 @@ use vivace_model::{TimeRange, TraceId, schema};
 
 use super::format::{SectionBytes, to_u32};
 use crate::columns::column;
+use crate::limits::REMEMBERED_SPANS;
 use crate::varint::{get_varint, put_varint, unzigzag, zigzag};
 use crate::{BlockError, ColumnError};
 
@@ -88,6 +89,8 @@ pub struct TraceRuns {
     /// Row of the root counted from the trace's first, plus 1; 0 without one.
     roots: Box<[u32]>,
     distinct: bool,
+    /// Whether traces of up to [`REMEMBERED_SPANS`] rows have no span twice, whatever `distinct` says.
+    followed: bool,
 }
 
 impl TraceRuns {
@@ -127,9 +130,20 @@ impl TraceRuns {
         self.first_rows.last().map_or(0, |rows| *rows as usize)
     }
 
-    /// Whether no span is there twice: the writer has looked.
+    /// Whether no span of any trace is there twice: the writer has looked.
     pub fn distinct(&self) -> bool {
         self.distinct
+    }
+
+    /// Whether no span of a trace is there twice: the writer has looked.
+    pub fn is_distinct(&self, entry: usize) -> bool {
+        self.distinct || (self.followed && self.rows(entry).len() <= REMEMBERED_SPANS)
+    }
+
+    /// The same, written by somebody who looked for spans that are there twice.
+    #[must_use]
+    pub fn followed(self) -> Self {
+        Self { followed: true, ..self }
     }
 
     /// Bytes in memory.
@@ -187,6 +201,7 @@ impl TracesBuilder {
             *root = self.rows - first + 1;
         }
         self.rows += 1;
+        self.repeated |= self.rows as usize - *first as usize > REMEMBERED_SPANS;
     }
 
     /// Notes that spans may be there twice.
@@ -202,6 +217,7 @@ impl TracesBuilder {
             ranges: self.ranges.into(),
             roots: self.roots.into(),
             distinct: !self.repeated,
+            followed: false,
         };
         (TraceIds::new(self.hashes.into_iter()), runs)
     }
@@ -273,5 +289,5 @@ pub(super) fn decode_runs(mut bytes: &[u8]) -> Option<TraceRuns> {
         (root <= first_rows[entry + 1] - first_rows[entry]).then_some(root)
     };
     let roots = (0..count).map(root).collect::<Option<_>>()?;
-    Some(TraceRuns { first_rows: first_rows.into(), ranges, roots, distinct })
+    Some(TraceRuns { first_rows: first_rows.into(), ranges, roots, distinct, followed: false })
 }

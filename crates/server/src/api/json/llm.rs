@@ -3,63 +3,67 @@ use std::fmt::Write;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use vivace_model::{Attribute, Event, Link, Span, StatusCode, Trace, Value};
+use vivace_model::{Attribute, Event, Link, Span, StatusCode, TraceId, Value};
 
 use super::chunks::{Chunks, Pieces};
 use super::trace::{code, kind};
 use super::writer::{Object, string};
+use crate::api::traces::TraceForm;
 
-/// A trace as a language model likes it (`reference/tempo.md` 2.2): spans by service and scope, ids in hex, attributes
-/// as plain JSON. Written while it is sent.
-#[derive(Debug)]
-pub(in crate::api) struct LlmJson(Chunks<Services>);
-
-impl LlmJson {
-    /// `TraceByIDResponse`
-    pub(in crate::api) fn response(trace: Trace, partial: Option<&str>) -> Self {
-        let head = format!(r#"{{"trace":{{"traceId":"{}","services":["#, trace.id());
-        let mut tail = String::new();
-        super::status(&mut Object::continuing(&mut tail), partial);
-        let tail = format!("]}}{tail}}}");
-        let order = order(trace.spans());
-        Self(Chunks::new(Services { trace, order, next: 0, head: Some(head), tail: Some(tail), open: None }))
-    }
+/// A trace as a language model likes it (`reference/tempo.md` 2.2): the spans of a portion by service and scope, ids in
+/// hex, attributes as plain JSON.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::api) struct LlmJson {
+    pub(in crate::api) trace: TraceId,
 }
 
-impl Iterator for LlmJson {
-    type Item = Bytes;
+impl TraceForm for LlmJson {
+    fn has_message(&self) -> bool {
+        true
+    }
 
-    fn next(&mut self) -> Option<Bytes> {
-        self.0.next()
+    fn portion(&self, spans: Vec<Span>, is_first: bool) -> Box<dyn Iterator<Item = Bytes> + Send> {
+        let before = if is_first {
+            format!(r#"{{"trace":{{"traceId":"{}","services":["#, self.trace)
+        } else {
+            ",".to_owned()
+        };
+        let order = order(&spans);
+        Box::new(Chunks::new(Services { spans, order, next: 0, before: Some(before), open: None }))
+    }
+
+    fn tail(&self, message: Option<&str>) -> Bytes {
+        let mut tail = "]}".to_owned();
+        super::status(&mut Object::continuing(&mut tail), message);
+        tail.push('}');
+        tail.into()
     }
 }
 
 #[derive(Debug)]
 struct Services {
-    trace: Trace,
+    spans: Vec<Span>,
     /// Service, scope and span, in the order in which they are written.
     order: Vec<(usize, usize, usize)>,
     next: usize,
-    head: Option<String>,
-    tail: Option<String>,
+    before: Option<String>,
     /// The service and scope whose lists are open.
     open: Option<(usize, usize)>,
 }
 
 impl Pieces for Services {
     fn write_next(&mut self, out: &mut String) -> bool {
-        if let Some(head) = self.head.take() {
-            out.push_str(&head);
+        if let Some(before) = self.before.take() {
+            out.push_str(&before);
             return true;
         }
         let next = self.order.get(self.next).copied();
         let Some((service, scope, span)) =
-            next.and_then(|(service, scope, index)| Some((service, scope, self.trace.spans().get(index)?)))
+            next.and_then(|(service, scope, index)| Some((service, scope, self.spans.get(index)?)))
         else {
-            let Some(tail) = self.tail.take() else { return false };
-            out.push_str(if self.open.is_some() { "]}]}" } else { "" });
-            out.push_str(&tail);
-            return true;
+            let was_open = self.open.take().is_some();
+            out.push_str(if was_open { "]}]}" } else { "" });
+            return was_open;
         };
         if self.open == Some((service, scope)) {
             out.push(',');

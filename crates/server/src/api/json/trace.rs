@@ -2,47 +2,53 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use vivace_model::{Event, Link, Resource, Scope, Span, SpanKind, StatusCode, Trace};
+use vivace_model::{Event, Link, Resource, Scope, Span, SpanKind, StatusCode};
 
 use super::chunks::{Chunks, Pieces};
 use super::value::attribute;
 use super::writer::Object;
+use crate::api::traces::TraceForm;
 
-/// A trace as OTLP JSON, written while it is sent. One batch per pair of resource and scope: Kiali reads only the first
-/// scope of a batch.
-#[derive(Debug)]
-pub(in crate::api) struct TraceJson(Chunks<Batches>);
-
-impl TraceJson {
+/// A trace as OTLP JSON. One batch per pair of resource and scope in a portion: Kiali reads only the first scope of a
+/// batch.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::api) enum TraceJson {
     /// Version 1: `{"batches":[…]}`.
-    pub(in crate::api) fn batches(trace: Trace) -> Self {
-        Self::new(trace, r#"{"batches":["#.to_owned(), "]}".to_owned())
-    }
-
+    Batches,
     /// Version 2: `TraceByIDResponse`.
-    pub(in crate::api) fn response(trace: Trace, partial: Option<&str>) -> Self {
-        let mut tail = r#"]},"metrics":{}"#.to_owned();
-        if let Some(reason) = partial {
-            tail.push_str(r#","status":"PARTIAL","message":"#);
-            super::writer::string(&mut tail, reason);
-        }
-        tail.push('}');
-        Self::new(trace, r#"{"trace":{"resourceSpans":["#.to_owned(), tail)
-    }
-
-    fn new(trace: Trace, head: String, tail: String) -> Self {
-        let (headings, order) = group(trace.spans());
-        let batches =
-            Batches { trace, headings, order, next: 0, head: Some(head), tail: Some(tail), heading: None };
-        Self(Chunks::new(batches))
-    }
+    Response,
 }
 
-impl Iterator for TraceJson {
-    type Item = Bytes;
+impl TraceForm for TraceJson {
+    fn has_message(&self) -> bool {
+        matches!(self, Self::Response)
+    }
 
-    fn next(&mut self) -> Option<Bytes> {
-        self.0.next()
+    fn portion(&self, spans: Vec<Span>, is_first: bool) -> Box<dyn Iterator<Item = Bytes> + Send> {
+        let before = match self {
+            _ if !is_first => ",",
+            Self::Batches => r#"{"batches":["#,
+            Self::Response => r#"{"trace":{"resourceSpans":["#,
+        };
+        let (headings, order) = group(&spans);
+        Box::new(Chunks::new(Batches {
+            spans,
+            headings,
+            order,
+            next: 0,
+            before: Some(before),
+            heading: None,
+        }))
+    }
+
+    fn tail(&self, message: Option<&str>) -> Bytes {
+        if matches!(self, Self::Batches) {
+            return "]}".into();
+        }
+        let mut tail = r#"]},"metrics":{}"#.to_owned();
+        super::status(&mut Object::continuing(&mut tail), message);
+        tail.push('}');
+        tail.into()
     }
 }
 
@@ -55,13 +61,12 @@ struct Heading {
 
 #[derive(Debug)]
 struct Batches {
-    trace: Trace,
+    spans: Vec<Span>,
     headings: Vec<Heading>,
     /// Heading and span, batch by batch.
     order: Vec<(usize, usize)>,
     next: usize,
-    head: Option<String>,
-    tail: Option<String>,
+    before: Option<&'static str>,
     /// The batch that is open.
     heading: Option<usize>,
 }
@@ -85,22 +90,21 @@ impl Batches {
 
 impl Pieces for Batches {
     fn write_next(&mut self, out: &mut String) -> bool {
-        if let Some(head) = self.head.take() {
-            out.push_str(&head);
+        if let Some(before) = self.before.take() {
+            out.push_str(before);
             return true;
         }
         let Some((heading, index)) = self.order.get(self.next).copied() else {
-            let Some(tail) = self.tail.take() else { return false };
+            let was_open = self.heading.is_some();
             self.turn(None, out);
-            out.push_str(&tail);
-            return true;
+            return was_open;
         };
         if self.heading == Some(heading) {
             out.push(',');
         } else {
             self.turn(Some(heading), out);
         }
-        if let Some(it) = self.trace.spans().get(index) {
+        if let Some(it) = self.spans.get(index) {
             span(it, out);
         }
         self.next += 1;

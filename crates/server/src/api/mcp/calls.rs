@@ -1,7 +1,6 @@
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use vivace_model::TraceId;
-use vivace_query::TraceResponse;
 use vivace_query::trace::DiffFormat;
 use vivace_traceql::parse_validated;
 
@@ -13,7 +12,7 @@ use crate::api::accept::Format;
 use crate::api::diff::{DiffRequest, Side, compare};
 use crate::api::error::{ApiError, backend, mark_partial};
 use crate::api::json;
-use crate::api::traces::{find, whole};
+use crate::api::traces::{answer, find};
 use crate::ask::{
     Answer, InstantQuestion, MetricsQuestion, SearchQuestion, TagNamesQuestion, TagValuesQuestion,
 };
@@ -72,10 +71,11 @@ impl Mcp {
     async fn trace(&self, arguments: &Arguments) -> Result<Response, ApiError> {
         let id = arguments.text("trace_id").parse::<TraceId>();
         let id = id.map_err(|error| ApiError::bad(format!("invalid trace_id: {error}")))?;
-        let TraceResponse { trace, partial } = find(&self.app, &self.tenants, id).await?;
-        let missing = || ApiError::with_status(StatusCode::NOT_FOUND, format!("there is no trace {id}"));
-        let trace = trace.ok_or_else(missing)?;
-        Ok(marked(whole(Some(trace), partial.as_deref(), Format::Llm), partial))
+        let found = find(&self.app, &self.tenants, id).await?;
+        if found.trace.is_none() {
+            return Err(ApiError::with_status(StatusCode::NOT_FOUND, format!("there is no trace {id}")));
+        }
+        Ok(answer(&self.app, found, Vec::new(), Format::Llm))
     }
 
     async fn trace_diff(&self, arguments: &Arguments) -> Result<Response, ApiError> {

@@ -2,7 +2,9 @@ use bytes::{BufMut, Bytes, BytesMut};
 use prost::Message;
 use prost::encoding::{WireType, encode_key, encode_varint, encoded_len_varint, key_len};
 use vivace_ingest::otlp;
-use vivace_model::{Span, Trace};
+use vivace_model::Span;
+
+use super::body::TraceForm;
 
 /// Spans that are converted and held as messages at the same time.
 const SPANS_AT_ONCE: usize = 512;
@@ -16,54 +18,71 @@ const RESOURCE_SPANS: u32 = 1;
 /// `PartialStatus.PARTIAL`
 const PARTIAL: u64 = 1;
 
-/// A trace as protobuf, piece by piece; a piece holds a few hundred spans.
-#[derive(Debug)]
-pub(super) struct TraceProtobuf {
-    spans: Vec<Span>,
-    done: usize,
-    head: Option<Bytes>,
-    tail: Option<Bytes>,
-}
-
-impl TraceProtobuf {
+/// A trace as protobuf.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum TraceProtobuf {
     /// `tempopb.Trace`
-    pub(super) fn bare(trace: Trace) -> Self {
-        Self { spans: trace.into_spans(), done: 0, head: None, tail: None }
+    Bare,
+    /// `tempopb.TraceByIDResponse`, with a `trace` for each portion: readers put repeated messages together.
+    Response,
+}
+
+impl TraceForm for TraceProtobuf {
+    fn has_message(&self) -> bool {
+        matches!(self, Self::Response)
     }
 
-    /// `tempopb.TraceByIDResponse`. The trace's length comes first, so its pieces are made twice.
-    pub(super) fn response(trace: Option<Trace>, partial: Option<&str>) -> Self {
-        let spans = trace.map(Trace::into_spans).unwrap_or_default();
-        let length = encoded_len(&spans);
-        let mut head = BytesMut::new();
-        encode_key(TRACE, WireType::LengthDelimited, &mut head);
-        encode_varint(length as u64, &mut head);
-        let mut tail = BytesMut::new();
-        encode_key(METRICS, WireType::LengthDelimited, &mut tail);
-        tail.put_u8(0);
-        if let Some(reason) = partial {
-            encode_key(STATUS, WireType::Varint, &mut tail);
-            encode_varint(PARTIAL, &mut tail);
-            encode_key(MESSAGE, WireType::LengthDelimited, &mut tail);
-            encode_varint(reason.len() as u64, &mut tail);
-            tail.put_slice(reason.as_bytes());
+    fn portion(&self, spans: Vec<Span>, _: bool) -> Box<dyn Iterator<Item = Bytes> + Send> {
+        match self {
+            Self::Bare => {
+                let mut done = 0;
+                Box::new(std::iter::from_fn(move || {
+                    let spans = spans.get(done..)?.chunks(SPANS_AT_ONCE).next()?;
+                    done += spans.len();
+                    Some(piece(spans))
+                }))
+            }
+            // Its length comes first.
+            Self::Response => {
+                let pieces: Vec<Bytes> = spans.chunks(SPANS_AT_ONCE).map(piece).collect();
+                let head = head(pieces.iter().map(Bytes::len).sum());
+                Box::new(std::iter::once(head).chain(pieces))
+            }
         }
-        Self { spans, done: 0, head: Some(head.freeze()), tail: Some(tail.freeze()) }
+    }
+
+    fn tail(&self, message: Option<&str>) -> Bytes {
+        match self {
+            Self::Bare => Bytes::new(),
+            Self::Response => tail(message),
+        }
     }
 }
 
-impl Iterator for TraceProtobuf {
-    type Item = Bytes;
+/// The answer of v2 when there is no such trace, or no span of it is left.
+pub(super) fn empty(message: Option<&str>) -> Bytes {
+    [head(0), tail(message)].concat().into()
+}
 
-    fn next(&mut self) -> Option<Bytes> {
-        if let Some(head) = self.head.take() {
-            return Some(head);
-        }
-        let rest = self.spans.get(self.done..).unwrap_or_default();
-        let Some(spans) = rest.chunks(SPANS_AT_ONCE).next() else { return self.tail.take() };
-        self.done += spans.len();
-        Some(piece(spans))
+fn head(length: usize) -> Bytes {
+    let mut head = BytesMut::new();
+    encode_key(TRACE, WireType::LengthDelimited, &mut head);
+    encode_varint(length as u64, &mut head);
+    head.freeze()
+}
+
+fn tail(message: Option<&str>) -> Bytes {
+    let mut tail = BytesMut::new();
+    encode_key(METRICS, WireType::LengthDelimited, &mut tail);
+    tail.put_u8(0);
+    if let Some(reason) = message {
+        encode_key(STATUS, WireType::Varint, &mut tail);
+        encode_varint(PARTIAL, &mut tail);
+        encode_key(MESSAGE, WireType::LengthDelimited, &mut tail);
+        encode_varint(reason.len() as u64, &mut tail);
+        tail.put_slice(reason.as_bytes());
     }
+    tail.freeze()
 }
 
 /// How many bytes these spans take as `tempopb.Trace`.

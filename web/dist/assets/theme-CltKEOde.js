@@ -1,0 +1,1 @@
+function t(e){return getComputedStyle(document.documentElement).getPropertyValue(`--${e}`).trim()}export{t};
