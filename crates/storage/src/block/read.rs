@@ -315,9 +315,9 @@ impl BlockReader {
     }
 
     /// About how many bytes of memory all rows would take: what the pages hold, and for each value of each column where
-    /// it is.
+    /// it is: four bytes and a bit.
     pub(crate) fn decoded_bytes(&self) -> u64 {
-        const WHERE: u64 = 8;
+        const WHERE: u64 = 5;
         let metadata = self.metadata.metadata();
         let pages =
             metadata.row_groups().iter().map(|group| u64::try_from(group.total_byte_size()).unwrap_or(0));

@@ -43,7 +43,8 @@ impl JobMemory {
         let sum = |of: fn(&BlockMeta) -> u64| inputs.iter().map(of).fold(0, u64::saturating_add);
         let (rows, bytes, traces) = (sum(|b| b.rows).max(1), sum(|b| b.bytes), sum(|b| b.traces));
         let open = most_open(inputs) as u64;
-        let in_group = |rows: u64, bytes: u64| bytes / (rows / limits::ROW_GROUP_ROWS as u64).max(1);
+        let group_rows = limits::ROW_GROUP_ROWS as u64;
+        let in_group = |rows: u64, bytes: u64| bytes / rows.max(1) * rows.min(group_rows);
         let largest_group = inputs.iter().map(|b| in_group(b.rows, b.bytes)).max().unwrap_or_default();
         let runs = traces.saturating_mul((size_of::<Run>() + 2 * size_of::<usize>()) as u64);
         let parts = (limits::COMPACTION_UPLOADS as u64 + 1) * limits::COMPACTION_UPLOAD_PART as u64;
