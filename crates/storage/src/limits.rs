@@ -21,14 +21,16 @@ pub const MAX_TOMBSTONES: usize = 50_000;
 /// Rows of a batch read from a block that is being compacted.
 pub const COMPACTION_READ_ROWS: usize = 2_048;
 /// Rows that compaction writes at once.
-pub const COMPACTION_WRITE_ROWS: usize = 8_192;
+pub const COMPACTION_WRITE_ROWS: usize = 4_096;
 /// Rows of small traces with parts in several blocks that are put in order in memory at once; a trace with more is
 /// merged as it is read.
 pub const COMPACTION_GROUP_ROWS: usize = 4_096;
 /// Bytes of a compacted block that are sent to the object store at once.
 pub const COMPACTION_UPLOAD_PART: usize = 5 << 20;
 /// How many such parts are under way at once.
-pub const COMPACTION_UPLOADS: usize = 2;
+pub const COMPACTION_UPLOADS: usize = 1;
+/// Of the memory limit, the part that compaction leaves to others, unless it could merge nothing then: half of that.
+pub const COMPACTION_LEAVES: u64 = 4;
 /// How many attributes are counted at once to find those that get a column; the rarest are forgotten.
 pub const COMPACTION_COUNTED_ATTRIBUTES: usize = 32_768;
 /// How many removed blocks of a tenant are deleted in a row.
@@ -83,12 +85,12 @@ const ZONE_HASH_BYTES: u64 = 18;
 /// Bytes that the zones of the same rows take at most, all columns together.
 pub const ZONE_BYTES: usize = 256 << 10;
 /// Rows of a chunk of summaries.
-pub const SUMMARY_ROWS: usize = 1 << 16;
+pub const SUMMARY_ROWS: usize = 1 << 14;
 /// Bytes of all summaries of a block; the largest tables go when they are more.
-pub const SUMMARY_BYTES: usize = 2 << 20;
+pub const SUMMARY_BYTES: usize = 1 << 20;
 /// Memory for summaries under construction: a chunk's rows, sorted and packed, names and groups, and the bytes so far,
 /// twice when they become part of the index.
-pub const SUMMARY_MEMORY: u64 = 12 << 20;
+pub const SUMMARY_MEMORY: u64 = 5 << 20;
 /// Memory that making an index needs beside [`INDEX_ROW`]: what is collected, and the bytes made of it.
 pub const INDEX_BUILD: u64 = 2 * INDEX_MEMORY as u64 + ZONE_HASHES as u64 * ZONE_HASH_BYTES + SUMMARY_MEMORY;
 /// What an index under construction has of each row at most: its share of [`ZONE_BYTES`], twice when it becomes part of

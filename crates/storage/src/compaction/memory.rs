@@ -18,6 +18,7 @@ const COPIES: u64 = 3;
 /// batches are larger than was thought.
 #[derive(Debug)]
 pub(super) struct JobMemory {
+    budget: Arc<MemoryBudget>,
     reserved: Reservation,
     /// Memory that does not depend on the size of rows.
     fixed: u64,
@@ -31,7 +32,7 @@ impl JobMemory {
     pub(super) fn for_footers(budget: &Arc<MemoryBudget>, inputs: usize) -> Result<Self, MemoryRefused> {
         let fixed = inputs as u64 * FOOTER;
         let reserved = budget.reserve(Holder::Compaction, fixed)?;
-        Ok(Self { reserved, fixed, rows: 0, row_bytes: 0 })
+        Ok(Self { budget: Arc::clone(budget), reserved, fixed, rows: 0, row_bytes: 0 })
     }
 
     /// Takes what merging the inputs needs.
@@ -65,7 +66,11 @@ impl JobMemory {
         let read = 2 * open * limits::COMPACTION_READ_ROWS as u64;
         self.rows = (read + written).min(rows.saturating_mul(COPIES));
         self.row_bytes = readers.iter().map(BlockReader::decoded_bytes).sum::<u64>() / rows;
-        self.resize()
+        self.resize()?;
+        let left = self.budget.limit().bytes() / limits::COMPACTION_LEAVES;
+        let left = if inputs.len() > 2 { left } else { left / 2 };
+        // Only to see that it is there.
+        self.budget.reserve(Holder::Compaction, left).map(drop)
     }
 
     /// Takes more when a batch is larger than any before.
