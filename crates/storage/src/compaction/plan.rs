@@ -38,10 +38,11 @@ impl Job {
         self.inputs.iter().map(|block| block.id).collect()
     }
 
-    /// The same with half of the inputs; [`None`] when there is nothing left to merge.
+    /// The same with half of the inputs, but with two; [`None`] when there are no more than those.
     pub(super) fn halved(mut self) -> Option<Self> {
-        self.inputs.truncate(self.inputs.len() / 2);
-        (self.inputs.len() >= 2).then_some(self)
+        let fewer = self.inputs.len() > 2;
+        self.inputs.truncate((self.inputs.len() / 2).max(2));
+        fewer.then_some(self)
     }
 }
 
