@@ -1,8 +1,9 @@
 //! Questions and answers, free of any wire format.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use vivace_base::UnixNanos;
+use vivace_base::{Reservation, UnixNanos};
 use vivace_model::{SpanId, TimeRange, TraceId, Value};
 use vivace_traceql::{Attribute, FieldExpr, Query};
 
@@ -38,6 +39,27 @@ pub struct SearchResponse {
     pub metrics: SearchMetrics,
     /// Why the answer may not be complete; [`None`] when it is.
     pub partial: Option<String>,
+    /// The memory it takes.
+    pub held: Held,
+}
+
+/// Memory that an answer takes; given back once the answer and its copies are gone.
+#[derive(Debug, Clone, Default)]
+pub struct Held {
+    _reserved: Option<Arc<Reservation>>,
+}
+
+impl Held {
+    pub(crate) fn new(reserved: Option<Reservation>) -> Self {
+        Self { _reserved: reserved.map(Arc::new) }
+    }
+}
+
+/// Answers are alike whatever memory they take.
+impl PartialEq for Held {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
 }
 
 /// One trace that matches.
@@ -57,6 +79,30 @@ pub struct TraceMatch {
     pub span_sets: Vec<SpanSet>,
     /// By service.
     pub service_stats: BTreeMap<String, ServiceStats>,
+}
+
+impl TraceMatch {
+    /// About how many bytes it takes in memory.
+    pub(crate) fn memory(&self) -> u64 {
+        /// What an allocation takes beside its content.
+        const ALLOCATION: usize = 16;
+        let text = |text: &str| text.len() + ALLOCATION;
+        let attribute = |(key, value): &(String, Value)| {
+            size_of::<(String, Value)>() + text(key) + text(value.as_str().unwrap_or_default())
+        };
+        let span = |span: &MatchedSpan| {
+            let attributes: usize = span.attributes.iter().map(attribute).sum();
+            size_of::<MatchedSpan>() + text(&span.name) + attributes + ALLOCATION
+        };
+        let set = |set: &SpanSet| {
+            let attributes: usize = set.attributes.iter().map(attribute).sum();
+            size_of::<SpanSet>() + set.spans.iter().map(span).sum::<usize>() + attributes + 2 * ALLOCATION
+        };
+        let services =
+            self.service_stats.keys().map(|name| size_of::<ServiceStats>() + text(name) + ALLOCATION);
+        let sets = self.span_sets.iter().map(set).sum::<usize>();
+        (size_of::<Self>() + services.sum::<usize>() + sets + 4 * ALLOCATION) as u64
+    }
 }
 
 /// How many spans one service has in a trace.

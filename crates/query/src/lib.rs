@@ -23,9 +23,9 @@ pub mod trace;
 mod walk;
 
 pub use api::{
-    Exemplar, MatchedSpan, MetricsRequest, MetricsResponse, MetricsWindow, Progress, Sample, SearchMetrics,
-    SearchRequest, SearchResponse, Series, ServiceStats, SpanSet, TagNames, TagNamesRequest, TagScope,
-    TagValue, TagValueKind, TagValues, TagValuesRequest, TraceMatch, TraceResponse,
+    Exemplar, Held, MatchedSpan, MetricsRequest, MetricsResponse, MetricsWindow, Progress, Sample,
+    SearchMetrics, SearchRequest, SearchResponse, Series, ServiceStats, SpanSet, TagNames, TagNamesRequest,
+    TagScope, TagValue, TagValueKind, TagValues, TagValuesRequest, TraceMatch, TraceResponse,
 };
 pub use engine::{QueryContext, QueryEngine, QueryOptions};
 pub use error::QueryError;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tokio::task::JoinSet;
-use vivace_base::{MemoryBudget, UnixNanos};
+use vivace_base::{Holder, MemoryBudget, MemoryRefused, Reservation, UnixNanos};
 use vivace_model::{TimeRange, TraceId};
 use vivace_storage::Projection;
 use vivace_traceql::{MetricsSource, Query};
@@ -17,7 +17,7 @@ use crate::plan::SearchPlan;
 use crate::source::Source;
 use crate::spread::Place;
 use crate::walk::{Unit, Units, Wanted};
-use crate::{Progress, QueryError, SearchMetrics, SearchRequest, SearchResponse, TraceMatch};
+use crate::{Held, Progress, QueryError, SearchMetrics, SearchRequest, SearchResponse, TraceMatch};
 
 /// What a query may use.
 pub(crate) struct SearchContext<'a> {
@@ -59,7 +59,8 @@ pub(crate) async fn search(
         total_jobs: u32::try_from(context.source.pieces().len()).unwrap_or(u32::MAX),
         ..SearchMetrics::default()
     };
-    let mut newest = Newest { limit: request.limit, traces: BTreeMap::new(), response };
+    let reserved = Some(context.budget.reserve(Holder::Query, 0)?);
+    let mut newest = Newest { limit: request.limit, traces: BTreeMap::new(), reserved, response };
     let mut units = Units::new(&job.looker.source, &job.looker.wanted, context.budget).await?;
     let mut running = JoinSet::new();
     loop {
@@ -72,7 +73,7 @@ pub(crate) async fn search(
         }
         let Some(finished) = running.join_next().await else { break };
         let found = finished.map_err(|error| QueryError::Execution(format!("a task failed: {error}")))??;
-        newest.add(found);
+        newest.add(found)?;
         // Traces to come may be newer than some of these, but none is wrong.
         progress(&|| newest.so_far());
     }
@@ -93,12 +94,15 @@ fn search_plan(query: &Query) -> Result<SearchPlan, QueryError> {
 struct Newest<'r> {
     limit: usize,
     traces: BTreeMap<(Reverse<UnixNanos>, TraceId), TraceMatch>,
+    /// Until the response has it.
+    reserved: Option<Reservation>,
     response: &'r mut SearchResponse,
 }
 
 impl Drop for Newest<'_> {
     fn drop(&mut self) {
         self.response.traces = std::mem::take(&mut self.traces).into_values().collect();
+        self.response.held = Held::new(self.reserved.take());
     }
 }
 
@@ -107,7 +111,7 @@ impl Newest<'_> {
         SearchResponse { traces: self.traces.values().cloned().collect(), ..self.response.clone() }
     }
 
-    fn add(&mut self, found: Found) {
+    fn add(&mut self, found: Found) -> Result<(), MemoryRefused> {
         self.response.metrics.inspected_traces += found.inspected_traces;
         self.response.metrics.inspected_spans += found.inspected_spans;
         let keyed = found.traces.into_iter().map(|trace| ((Reverse(trace.start), trace.trace_id), trace));
@@ -115,6 +119,8 @@ impl Newest<'_> {
         while self.traces.len() > self.limit {
             self.traces.pop_last();
         }
+        let needed = self.traces.values().map(TraceMatch::memory).sum();
+        self.reserved.as_mut().map_or(Ok(()), |reserved| reserved.resize(needed))
     }
 
     /// Whether a trace that starts then may be among them.

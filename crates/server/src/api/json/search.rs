@@ -1,4 +1,4 @@
-use vivace_query::{MatchedSpan, SearchMetrics, SearchResponse, SpanSet, TraceMatch};
+use vivace_query::{Held, MatchedSpan, SearchMetrics, SearchResponse, SpanSet, TraceMatch};
 
 use super::chunks::Pieces;
 use super::value::key_value;
@@ -13,6 +13,7 @@ pub(super) struct SearchJson {
     traces: std::vec::IntoIter<TraceMatch>,
     metrics: SearchMetrics,
     place: Place,
+    _held: Held,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,7 +26,12 @@ enum Place {
 
 impl SearchJson {
     pub(super) fn new(found: SearchResponse) -> Self {
-        Self { traces: found.traces.into_iter(), metrics: found.metrics, place: Place::Start }
+        Self {
+            traces: found.traces.into_iter(),
+            metrics: found.metrics,
+            place: Place::Start,
+            _held: found.held,
+        }
     }
 }
 

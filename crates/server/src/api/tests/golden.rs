@@ -1,7 +1,7 @@
 //! Every answer as it is checked in under `snapshots/`. A change shows as a difference; `INSTA_UPDATE=always` accepts it.
 
 use vivace_model::{Attribute, Value};
-use vivace_query::{Exemplar, MetricsResponse, Sample, SearchMetrics, Series, ServiceStats};
+use vivace_query::{Exemplar, Held, MetricsResponse, Sample, SearchMetrics, Series, ServiceStats};
 
 use super::*;
 
@@ -66,7 +66,7 @@ fn found() -> SearchResponse {
         completed_jobs: 5,
         total_jobs: 6,
     };
-    SearchResponse { traces: vec![grouped, hit(2)], metrics, partial: None }
+    SearchResponse { traces: vec![grouped, hit(2)], metrics, partial: None, held: Held::default() }
 }
 
 fn series() -> MetricsResponse {

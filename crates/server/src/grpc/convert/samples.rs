@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use vivace_model::{SpanId, TraceId, Value};
 use vivace_query::{
-    Exemplar, MatchedSpan, MetricsResponse, Sample, SearchMetrics, SearchResponse, Series, ServiceStats,
-    SpanSet, TagNames, TagScope, TagValue, TagValueKind, TagValues, TraceMatch,
+    Exemplar, Held, MatchedSpan, MetricsResponse, Sample, SearchMetrics, SearchResponse, Series,
+    ServiceStats, SpanSet, TagNames, TagScope, TagValue, TagValueKind, TagValues, TraceMatch,
 };
 
 const METRICS: SearchMetrics = SearchMetrics {
@@ -46,7 +46,12 @@ pub(crate) fn hit(id: u8, matched: u32) -> TraceMatch {
 /// Two traces, one without its root.
 pub(crate) fn search() -> SearchResponse {
     let rootless = TraceMatch { root_service_name: None, ..hit(0xab, 2) };
-    SearchResponse { traces: vec![hit(1, 1), rootless], metrics: METRICS, partial: None }
+    SearchResponse {
+        traces: vec![hit(1, 1), rootless],
+        metrics: METRICS,
+        partial: None,
+        held: Held::default(),
+    }
 }
 
 /// Names in two scopes, one in both.
