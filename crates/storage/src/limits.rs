@@ -29,8 +29,8 @@ pub const COMPACTION_GROUP_ROWS: usize = 4_096;
 pub const COMPACTION_UPLOAD_PART: usize = 5 << 20;
 /// How many such parts are under way at once.
 pub const COMPACTION_UPLOADS: usize = 1;
-/// Of the memory limit, the part that compaction leaves to others, unless it could merge nothing then: half of that.
-pub const COMPACTION_LEAVES: u64 = 4;
+/// Compaction begins nothing that would not leave one part in so many of the memory limit to others.
+pub const COMPACTION_LEAVES: u64 = 6;
 /// How many attributes are counted at once to find those that get a column; the rarest are forgotten.
 pub const COMPACTION_COUNTED_ATTRIBUTES: usize = 32_768;
 /// How many removed blocks of a tenant are deleted in a row.

@@ -56,7 +56,7 @@ impl JobMemory {
             rows.saturating_mul(limits::INDEX_ROW),
             rows.min(limits::REMEMBERED_SPANS as u64) * REMEMBERED_SPAN,
             open.saturating_mul(largest_group.saturating_add(OPEN_INPUT)),
-            in_group(rows, bytes).saturating_mul(2),
+            in_group(rows, bytes),
             limits::INDEX_BUILD,
             parts.min(bytes.saturating_mul(2)),
         ];
@@ -68,7 +68,6 @@ impl JobMemory {
         self.row_bytes = readers.iter().map(BlockReader::decoded_bytes).sum::<u64>() / rows;
         self.resize()?;
         let left = self.budget.limit().bytes() / limits::COMPACTION_LEAVES;
-        let left = if inputs.len() > 2 { left } else { left / 2 };
         // Only to see that it is there.
         self.budget.reserve(Holder::Compaction, left).map(drop)
     }
