@@ -9,6 +9,6 @@ mod size;
 
 pub use clock::{Clock, SystemClock, UnixNanos};
 pub use error::{ErrorKind, Retry};
-pub use memory::{Holder, MemoryBudget, MemoryRefused, Relief, Reservation};
+pub use memory::{Holder, MemoryBudget, MemoryRefused, Pressure, Relief, Reservation, ShareTerms};
 pub use rng::{BlockId, ParseBlockIdError, Randomness, SystemRandomness};
 pub use size::{ByteSize, ParseByteSizeError};

@@ -1,8 +1,17 @@
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use crate::ByteSize;
+
+mod process;
+mod share;
+
+use process::Process;
+use share::Share;
+
+pub use process::Pressure;
+pub use share::ShareTerms;
 
 /// Who holds a share of the memory budget; the labels of `vivace_memory_reserved_bytes`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -39,13 +48,20 @@ impl Holder {
     }
 }
 
-/// The process's one memory budget. Whatever grows with input reserves here before it allocates; a refusal becomes
-/// back-pressure or a clear error, never an abort.
+/// The process's one memory budget, or a query's share of it. Whatever grows with input reserves here before it
+/// allocates; a refusal becomes back-pressure or a clear error, never an abort.
 pub struct MemoryBudget {
-    limit: u64,
-    pressure: OnceLock<Relief>,
+    limit: AtomicU64,
+    /// Of a budget that is a share of another.
+    share: Option<Share>,
+    /// Of a budget that follows what the process really takes.
+    process: Option<Process>,
+    reliefs: [OnceLock<Relief>; 2],
+    /// The shares that queries have now; they are few.
+    shares: Mutex<Vec<std::sync::Weak<MemoryBudget>>>,
     total: AtomicU64,
     by_holder: [AtomicU64; Holder::ALL.len()],
+    refused: [AtomicU64; Holder::ALL.len()],
 }
 
 /// Gives memory back, about as many bytes as it is asked for, if it can.
@@ -68,19 +84,42 @@ pub struct MemoryRefused {
 impl MemoryBudget {
     /// A budget of `limit`.
     pub fn new(limit: ByteSize) -> Arc<Self> {
-        let (limit, pressure) = (limit.bytes(), OnceLock::new());
-        Arc::new(Self { limit, pressure, total: AtomicU64::new(0), by_holder: Default::default() })
+        Arc::new(Self::of(limit, None, None))
+    }
+
+    fn of(limit: ByteSize, share: Option<Share>, process: Option<Process>) -> Self {
+        Self {
+            limit: AtomicU64::new(limit.bytes()),
+            share,
+            process,
+            reliefs: Default::default(),
+            shares: Mutex::default(),
+            total: AtomicU64::new(0),
+            by_holder: Default::default(),
+            refused: Default::default(),
+        }
     }
 
     /// Names who is asked for memory before a reservation is refused: whoever holds what can be had again. Only the
     /// first one named is.
     pub fn on_pressure(&self, relief: Relief) {
-        let _ = self.pressure.set(relief);
+        let _ = self.reliefs[0].set(relief);
     }
 
-    /// The whole budget.
+    /// Names who is asked when that was not enough for a query that has waited: whoever does work that can wait. Gives
+    /// back in its own time. Only the first one named is.
+    pub fn on_shortage(&self, relief: Relief) {
+        let _ = self.reliefs[1].set(relief);
+    }
+
+    /// Asks whoever does work that can wait to give its memory back.
+    pub fn tell_shortage(&self, bytes: u64) {
+        self.root().relieve(1, bytes);
+    }
+
+    /// What may be reserved over all holders.
     pub fn limit(&self) -> ByteSize {
-        ByteSize::from_bytes(self.limit)
+        ByteSize::from_bytes(self.limit.load(Ordering::Relaxed))
     }
 
     /// What is reserved now, over all holders.
@@ -88,38 +127,75 @@ impl MemoryBudget {
         ByteSize::from_bytes(self.total.load(Ordering::Relaxed))
     }
 
+    /// What may still be reserved, if nobody gives way.
+    pub fn available(&self) -> ByteSize {
+        ByteSize::from_bytes(self.limit().bytes().saturating_sub(self.reserved().bytes()))
+    }
+
     /// What one holder has reserved now.
     pub fn reserved_by(&self, holder: Holder) -> ByteSize {
         ByteSize::from_bytes(self.by_holder[holder as usize].load(Ordering::Relaxed))
     }
 
-    /// Takes `bytes` for `holder` until the reservation is dropped.
+    /// How many reservations of one holder have been refused.
+    pub fn refused(&self, holder: Holder) -> u64 {
+        self.refused[holder as usize].load(Ordering::Relaxed)
+    }
+
+    /// Takes `bytes` for `holder` until the reservation is dropped. Of a share only queries take; what others reserve
+    /// through it comes from the whole.
     ///
     /// # Errors
     /// [`MemoryRefused`] when the budget has no room.
     pub fn reserve(self: &Arc<Self>, holder: Holder, bytes: u64) -> Result<Reservation, MemoryRefused> {
-        self.take_or_relieve(holder, bytes)?;
-        Ok(Reservation { budget: Arc::clone(self), holder, bytes })
+        let budget = match &self.share {
+            Some(share) if holder != Holder::Query => share.whole(),
+            _ => self,
+        };
+        budget.take(holder, bytes)?;
+        Ok(Reservation { budget: Arc::clone(budget), holder, bytes })
+    }
+
+    fn root(&self) -> &Self {
+        self.share.as_ref().map_or(self, |share| share.whole())
+    }
+
+    fn take(&self, holder: Holder, bytes: u64) -> Result<(), MemoryRefused> {
+        let taken = match &self.share {
+            Some(share) => self.take_of_share(share, bytes),
+            None => self.take_or_relieve(holder, bytes),
+        };
+        if taken.is_err() {
+            self.refused[holder as usize].fetch_add(1, Ordering::Relaxed);
+        }
+        taken
     }
 
     /// Caches give way first, to newer entries of their own too.
     fn take_or_relieve(&self, holder: Holder, bytes: u64) -> Result<(), MemoryRefused> {
-        match (self.take(holder, bytes), self.pressure.get()) {
-            (Err(_), Some(relief)) if bytes <= self.limit => {
-                relief(bytes);
-                self.take(holder, bytes)
+        match self.count(holder, bytes) {
+            Err(_) if bytes <= self.limit().bytes() => {
+                self.relieve(0, bytes);
+                self.count(holder, bytes)
             }
-            (outcome, _) => outcome,
+            outcome => outcome,
         }
     }
 
-    fn take(&self, holder: Holder, bytes: u64) -> Result<(), MemoryRefused> {
-        let fits = |total: u64| total.checked_add(bytes).filter(|sum| *sum <= self.limit);
+    fn relieve(&self, at: usize, bytes: u64) {
+        if let Some(relief) = self.reliefs[at].get() {
+            relief(bytes);
+        }
+    }
+
+    fn count(&self, holder: Holder, bytes: u64) -> Result<(), MemoryRefused> {
+        let limit = self.limit().bytes();
+        let fits = |total: u64| total.checked_add(bytes).filter(|sum| bytes == 0 || *sum <= limit);
         self.total.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fits).map_err(|total| {
             MemoryRefused {
                 holder,
                 requested: ByteSize::from_bytes(bytes),
-                available: ByteSize::from_bytes(self.limit.saturating_sub(total)),
+                available: ByteSize::from_bytes(limit.saturating_sub(total)),
                 limit: self.limit(),
             }
         })?;
@@ -128,8 +204,15 @@ impl MemoryBudget {
     }
 
     fn give_back(&self, holder: Holder, bytes: u64) {
+        if let Some(share) = &self.share {
+            return self.give_back_to_share(share, bytes);
+        }
         self.total.fetch_sub(bytes, Ordering::Relaxed);
         self.by_holder[holder as usize].fetch_sub(bytes, Ordering::Relaxed);
+    }
+
+    fn lock_shares(&self) -> MutexGuard<'_, Vec<std::sync::Weak<MemoryBudget>>> {
+        self.shares.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -152,7 +235,7 @@ impl Reservation {
     /// [`MemoryRefused`] when it would grow past the budget; the share is then unchanged.
     pub fn resize(&mut self, bytes: u64) -> Result<(), MemoryRefused> {
         if bytes > self.bytes {
-            self.budget.take_or_relieve(self.holder, bytes - self.bytes)?;
+            self.budget.take(self.holder, bytes - self.bytes)?;
         } else {
             self.budget.give_back(self.holder, self.bytes - bytes);
         }

@@ -265,6 +265,12 @@ impl LiveSpans for Head {
             batches: batches.unwrap_or_default(),
         }
     }
+
+    fn last(&self, tenant: &TenantId) -> Seq {
+        let tenants = self.lock();
+        let head = tenants.by_id.get(tenant);
+        head.and_then(|head| head.active.last().or(head.frozen.last())).map_or(0, |batch| batch.last)
+    }
 }
 
 fn live(batch: &HeadBatch) -> LiveBatch {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use vivace_base::{Reservation, UnixNanos};
-use vivace_model::{SpanId, TimeRange, TraceId, Value};
+use vivace_model::{SpanId, Tenants, TimeRange, TraceId, Value};
 use vivace_traceql::{Attribute, FieldExpr, Query};
 
 use crate::TracePortions;
@@ -30,11 +30,21 @@ pub struct SearchRequest {
     pub max_duration: Option<u64>,
 }
 
+impl SearchRequest {
+    /// The whole question as a text that is the same for all who ask the same.
+    pub(crate) fn question(&self, tenants: &Tenants) -> String {
+        let Self { query, limit, spans_per_span_set, range, min_duration, max_duration } = self;
+        let query = query.clone().canonical();
+        let bounds = (limit, spans_per_span_set, range.start, range.end, min_duration, max_duration);
+        format!("{tenants:?} {bounds:?} {query}")
+    }
+}
+
 /// What a search found.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct SearchResponse {
     /// Newest first by trace start, then by trace id.
-    pub traces: Vec<TraceMatch>,
+    pub traces: Vec<Arc<TraceMatch>>,
     /// What it took.
     pub metrics: SearchMetrics,
     /// Why the answer may not be complete; [`None`] when it is.
@@ -170,6 +180,15 @@ pub struct MetricsRequest {
     pub exemplars: usize,
     /// At most this many series; 0 for the engine's own limit.
     pub max_series: usize,
+}
+
+impl MetricsRequest {
+    /// As [`SearchRequest::question`].
+    pub(crate) fn question(&self, tenants: &Tenants) -> String {
+        let Self { query, window, exemplars, max_series } = self;
+        let query = query.clone().canonical();
+        format!("{tenants:?} {:?} {query}", (window, exemplars, max_series))
+    }
 }
 
 /// Which spans count, by their start, and at which times values are given. Times are Unix nanoseconds.

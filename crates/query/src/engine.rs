@@ -2,13 +2,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use object_store::ObjectStore;
-use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::timeout;
 use vivace_base::MemoryBudget;
 use vivace_model::{TenantId, Tenants, TraceId};
 use vivace_storage::{Catalogs, LiveSpans, Snapshot};
 
+use crate::admission::{Admission, AdmissionStats, Claim};
 use crate::blocks::OpenBlocks;
+use crate::flights::{Flights, Joined};
 use crate::graph::{CorrectionsCache, CorrectionsOf, service_graph};
 use crate::metrics::metrics;
 use crate::repeats::{RepeatsCache, RepeatsOf};
@@ -35,6 +36,37 @@ pub struct QueryOptions {
     pub parallelism: usize,
 }
 
+/// Memory a query is thought to need for what it reads at a time, on each of its threads.
+const ESTIMATE_PER_THREAD: u64 = 1 << 20;
+
+/// Runs a query in its turn, anew for as long as memory is refused and there may be more, within the deadline. The body may
+/// run several times. A macro, since the compiler cannot tell of an asynchronous closure that its future may be sent.
+macro_rules! in_turn {
+    ($engine:expr, $claim:expr, |$memory:ident| $body:block) => {
+        $engine
+            .within_deadline(async {
+                let mut turn = $engine.admission.turn($claim);
+                loop {
+                    let $memory = turn.begin().await?;
+                    let outcome = async { $body }.await;
+                    if let Some(outcome) = turn.end(outcome) {
+                        break outcome;
+                    }
+                }
+            })
+            .await
+    };
+}
+
+/// What becomes of queries, for `/metrics`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct QueryStats {
+    /// Of those that came.
+    pub admission: AdmissionStats,
+    /// How many were answered by the answer to the same question under way.
+    pub shared: u64,
+}
+
 /// What queries stand on.
 #[derive(Debug, Clone)]
 pub struct QueryContext {
@@ -52,8 +84,9 @@ pub struct QueryContext {
 pub struct QueryEngine {
     context: QueryContext,
     options: QueryOptions,
-    running: Semaphore,
-    waiting: Semaphore,
+    admission: Admission,
+    searches: Flights<SearchResponse>,
+    measurements: Flights<MetricsResponse>,
     blocks: Arc<OpenBlocks>,
     spread: SpreadCache,
     repeats: RepeatsCache,
@@ -63,14 +96,15 @@ pub struct QueryEngine {
 impl QueryEngine {
     /// An engine over the given head and blocks.
     pub fn new(options: QueryOptions, context: QueryContext) -> Self {
-        let running = Semaphore::new(options.max_concurrent.max(1));
-        let waiting = Semaphore::new(options.max_waiting);
+        let budget = Arc::clone(&context.budget);
+        let admission = Admission::new(budget, options.max_concurrent, options.max_waiting);
         let blocks = OpenBlocks::new(Arc::clone(&context.store), Arc::clone(&context.budget));
         Self {
             context,
             options,
-            running,
-            waiting,
+            admission,
+            searches: Flights::default(),
+            measurements: Flights::default(),
             blocks,
             spread: SpreadCache::default(),
             repeats: RepeatsCache::default(),
@@ -88,19 +122,50 @@ impl QueryEngine {
         request: &SearchRequest,
         progress: Progress<'_, SearchResponse>,
     ) -> Result<SearchResponse, QueryError> {
-        let mut response = SearchResponse::default();
-        let work = async {
-            let _running = self.admit().await?;
-            let source = self.source(tenants).await?;
-            let context = self.search_context(source);
-            search(&context, request, &mut response, progress).await?;
-            Ok::<_, QueryError>(context.source.partial())
+        let lead = match self.searches.join(request.question(tenants), || self.view(tenants)).await {
+            Joined::Answered(outcome) => return outcome,
+            Joined::Lead(lead) => lead,
         };
-        match timeout(self.options.deadline, work).await {
-            Ok(outcome) => response.partial = outcome?,
-            Err(_) => response.partial = Some(format!("deadline of {:?} exceeded", self.options.deadline)),
-        }
-        Ok(response)
+        let mut response = SearchResponse::default();
+        let mut begun = false;
+        let work = async {
+            let mut turn = self.admission.turn(self.claim(tenants));
+            loop {
+                let memory = turn.begin().await?;
+                begun = true;
+                response = SearchResponse::default();
+                lead.looks_at(|| self.view(tenants));
+                let outcome = self.search_once(tenants, request, &memory, &mut response, progress).await;
+                if let Some(outcome) = turn.end(outcome) {
+                    break outcome;
+                }
+            }
+        };
+        let outcome = match timeout(self.options.deadline, work).await {
+            Ok(Ok(partial)) => Ok(SearchResponse { partial, ..response }),
+            Ok(Err(error)) => Err(error),
+            Err(_) if !begun => Err(QueryError::Busy),
+            Err(_) => {
+                let partial = Some(format!("deadline of {:?} exceeded", self.options.deadline));
+                Ok(SearchResponse { partial, ..response })
+            }
+        };
+        lead.land(outcome)
+    }
+
+    /// Fills the response; why it may not be complete.
+    async fn search_once(
+        &self,
+        tenants: &Tenants,
+        request: &SearchRequest,
+        memory: &Arc<MemoryBudget>,
+        response: &mut SearchResponse,
+        progress: Progress<'_, SearchResponse>,
+    ) -> Result<Option<String>, QueryError> {
+        let source = self.source(tenants, memory).await?;
+        let context = self.search_context(source, memory);
+        search(&context, request, response, progress).await?;
+        Ok(context.source.partial())
     }
 
     /// Series over time. When the deadline passes there is no answer: a value over part of the spans is a wrong one.
@@ -113,19 +178,41 @@ impl QueryEngine {
         request: &MetricsRequest,
         progress: Progress<'_, MetricsResponse>,
     ) -> Result<MetricsResponse, QueryError> {
-        self.within_deadline(async {
-            let _running = self.admit().await?;
-            let source = self.source(tenants).await?;
-            let repeats = RepeatsOf { cache: &self.repeats, tenants };
-            let context = self.search_context(source);
-            let answer = metrics(&context, repeats, request, progress).await?;
-            // A value over part of the spans is a wrong one.
-            match context.source.left_out().into_iter().next() {
-                Some((trace, refused)) => Err(QueryError::TooLargeTrace { trace, refused }),
-                None => Ok(answer),
+        let lead = match self.measurements.join(request.question(tenants), || self.view(tenants)).await {
+            Joined::Answered(outcome) => return outcome,
+            Joined::Lead(lead) => lead,
+        };
+        let work = async {
+            let mut turn = self.admission.turn(self.claim(tenants));
+            loop {
+                let memory = turn.begin().await?;
+                lead.looks_at(|| self.view(tenants));
+                let outcome = self.metrics_once(tenants, request, &memory, progress).await;
+                if let Some(outcome) = turn.end(outcome) {
+                    break outcome;
+                }
             }
-        })
-        .await
+        };
+        let outcome = self.within_deadline(work).await;
+        lead.land(outcome)
+    }
+
+    async fn metrics_once(
+        &self,
+        tenants: &Tenants,
+        request: &MetricsRequest,
+        memory: &Arc<MemoryBudget>,
+        progress: Progress<'_, MetricsResponse>,
+    ) -> Result<MetricsResponse, QueryError> {
+        let source = self.source(tenants, memory).await?;
+        let repeats = RepeatsOf { cache: &self.repeats, tenants };
+        let context = self.search_context(source, memory);
+        let answer = metrics(&context, repeats, request, progress).await?;
+        // A value over part of the spans is a wrong one.
+        match context.source.left_out().into_iter().next() {
+            Some((trace, refused)) => Err(QueryError::TooLargeTrace { trace, refused }),
+            None => Ok(answer),
+        }
     }
 
     /// Services and the calls between them.
@@ -137,13 +224,11 @@ impl QueryEngine {
         tenants: &Tenants,
         request: &ServiceGraphRequest,
     ) -> Result<ServiceGraph, QueryError> {
-        self.within_deadline(async {
-            let _running = self.admit().await?;
-            let source = self.source(tenants).await?;
+        in_turn!(self, self.claim(tenants), |memory| {
+            let source = self.source(tenants, &memory).await?;
             let corrections = CorrectionsOf { cache: &self.corrections, tenants };
-            service_graph(&self.search_context(source), corrections, request).await
+            service_graph(&self.search_context(source, &memory), corrections, request).await
         })
-        .await
     }
 
     /// All spans of a trace, in portions that are read as they are asked for. The deadline is for the first of them.
@@ -151,13 +236,11 @@ impl QueryEngine {
     /// # Errors
     /// [`QueryError`] says why there is no answer.
     pub async fn trace(&self, tenants: &Tenants, id: TraceId) -> Result<TraceResponse, QueryError> {
-        self.within_deadline(async {
-            let _running = self.admit().await?;
-            let source = self.source(tenants).await?;
-            let trace = TracePortions::find(&source, &self.context.budget, id).await?;
+        in_turn!(self, Claim { large: true, ..self.claim(tenants) }, |memory| {
+            let source = self.source(tenants, &memory).await?;
+            let trace = TracePortions::find(&source, &memory, id).await?;
             Ok(TraceResponse { trace, partial: source.partial() })
         })
-        .await
     }
 
     /// The names of attributes.
@@ -170,13 +253,10 @@ impl QueryEngine {
         request: &TagNamesRequest,
         progress: Progress<'_, TagNames>,
     ) -> Result<TagNames, QueryError> {
-        self.within_deadline(async {
-            let _running = self.admit().await?;
-            let source = self.source(tenants).await?;
-            let context = self.search_context(source);
-            tags::names(&context, request, progress).await
+        in_turn!(self, self.claim(tenants), |memory| {
+            let source = self.source(tenants, &memory).await?;
+            tags::names(&self.search_context(source, &memory), request, progress).await
         })
-        .await
     }
 
     /// The values of an attribute.
@@ -189,17 +269,25 @@ impl QueryEngine {
         request: &TagValuesRequest,
         progress: Progress<'_, TagValues>,
     ) -> Result<TagValues, QueryError> {
-        self.within_deadline(async {
-            let _running = self.admit().await?;
-            let source = self.source(tenants).await?;
-            let context = self.search_context(source);
-            tags::values(&context, request, progress).await
+        in_turn!(self, self.claim(tenants), |memory| {
+            let source = self.source(tenants, &memory).await?;
+            tags::values(&self.search_context(source, &memory), request, progress).await
         })
-        .await
     }
 
-    fn search_context(&self, source: Arc<Source>) -> SearchContext<'_> {
-        SearchContext { budget: &self.context.budget, source, parallelism: self.options.parallelism.max(1) }
+    /// What becomes of queries.
+    pub fn stats(&self) -> QueryStats {
+        let shared = self.searches.shared() + self.measurements.shared();
+        QueryStats { admission: self.admission.stats(), shared }
+    }
+
+    fn claim<'a>(&self, tenants: &'a Tenants) -> Claim<'a> {
+        let estimate = ESTIMATE_PER_THREAD * self.options.parallelism.max(1) as u64;
+        Claim { tenants, most_of_tenants: self.options.max_concurrent, estimate, large: false }
+    }
+
+    fn search_context<'a>(&self, source: Arc<Source>, memory: &'a Arc<MemoryBudget>) -> SearchContext<'a> {
+        SearchContext { budget: memory, source, parallelism: self.options.parallelism.max(1) }
     }
 
     async fn within_deadline<T>(
@@ -209,17 +297,19 @@ impl QueryEngine {
         timeout(self.options.deadline, work).await.unwrap_or(Err(QueryError::Deadline))
     }
 
-    async fn admit(&self) -> Result<SemaphorePermit<'_>, QueryError> {
-        if let Ok(permit) = self.running.try_acquire() {
-            return Ok(permit);
-        }
-        let _waiting = self.waiting.try_acquire().map_err(|_| QueryError::Busy)?;
-        self.running.acquire().await.map_err(|_| QueryError::Busy)
+    /// Which spans there are now: two answers about the same have the same.
+    fn view(&self, tenants: &Tenants) -> Vec<u64> {
+        let of_tenant = |tenant: &TenantId| {
+            let live = self.context.live.last(tenant);
+            let catalog = self.context.catalogs.get(tenant).ok().flatten();
+            [live, catalog.map(|catalog| catalog.snapshot().version).unwrap_or_default()]
+        };
+        tenants.iter().flat_map(of_tenant).collect()
     }
 
     /// What all tenants have, as one. A tenant's head snapshot is taken first and its catalog's second: spans that move
     /// from one to the other in between are seen twice, never missed, and dropped by what the catalog says it covers.
-    async fn source(&self, tenants: &Tenants) -> Result<Arc<Source>, QueryError> {
+    async fn source(&self, tenants: &Tenants, memory: &Arc<MemoryBudget>) -> Result<Arc<Source>, QueryError> {
         let damage = Damage::default();
         let (mut pieces, mut count, mut bytes) = (Vec::new(), 0, 0);
         for tenant in tenants.iter() {
@@ -234,7 +324,7 @@ impl QueryEngine {
             bytes += snapshot.blocks.iter().map(|block| block.bytes).sum::<u64>();
             count += u32::try_from(snapshot.blocks.len()).unwrap_or(u32::MAX);
         }
-        let spread = self.spread.find(tenants, &pieces, &damage, &self.context.budget).await?;
+        let spread = self.spread.find(tenants, &pieces, &damage, memory).await?;
         Ok(Arc::new(Source::new(pieces, spread, damage, count, bytes)))
     }
 

@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use arrow::error::ArrowError;
 use vivace_base::{ErrorKind, MemoryRefused};
 use vivace_model::TraceId;
@@ -32,6 +34,9 @@ pub enum QueryError {
     /// The deadline passed before there was anything to answer.
     #[error("the query took longer than its deadline: ask for less")]
     Deadline,
+    /// The same question was asked by another, and this came of it.
+    #[error(transparent)]
+    Shared(Arc<QueryError>),
     /// The engine failed: a defect of ours.
     #[error("query execution failed: {0}")]
     Execution(String),
@@ -46,6 +51,7 @@ impl QueryError {
             Self::Block(error) => error.kind(),
             Self::Catalog(error) => error.kind(),
             Self::Deadline => ErrorKind::DeadlineExceeded,
+            Self::Shared(error) => error.kind(),
             Self::Execution(_) => ErrorKind::Internal,
         }
     }

@@ -1,11 +1,13 @@
 //! Answers: TraceQL over the live head and the blocks, inside the memory budget. Knows no HTTP and no protocol.
 
+mod admission;
 mod api;
 mod blocks;
 mod decode;
 mod engine;
 mod error;
 mod eval;
+mod flights;
 mod graph;
 mod hits;
 mod look;
@@ -22,12 +24,13 @@ mod tags;
 pub mod trace;
 mod walk;
 
+pub use admission::AdmissionStats;
 pub use api::{
     Exemplar, Held, MatchedSpan, MetricsRequest, MetricsResponse, MetricsWindow, Progress, Sample,
     SearchMetrics, SearchRequest, SearchResponse, Series, ServiceStats, SpanSet, TagNames, TagNamesRequest,
     TagScope, TagValue, TagValueKind, TagValues, TagValuesRequest, TraceMatch, TraceResponse,
 };
-pub use engine::{QueryContext, QueryEngine, QueryOptions};
+pub use engine::{QueryContext, QueryEngine, QueryOptions, QueryStats};
 pub use error::QueryError;
 pub use graph::{Latency, ServiceEdge, ServiceGraph, ServiceGraphRequest, ServiceNode};
 pub use portions::{TracePortions, WholeTrace};

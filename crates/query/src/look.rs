@@ -224,8 +224,11 @@ impl Looker {
         Ok(true)
     }
 
-    /// Notes that a trace is not looked at, since it does not fit into memory.
+    /// Notes that a trace is not looked at, since it does not fit into memory; an error as long as more may be had.
     pub(crate) async fn leave_out(&self, places: &[Place], refused: MemoryRefused) -> Result<(), QueryError> {
+        if !self.budget.is_last_resort() {
+            return Err(refused.into());
+        }
         let projection = Projection { fixed: vec![schema::TRACE_ID], ..Projection::default() };
         for Place { piece, entry } in places {
             let runs = self.source.pieces()[*piece].runs(&self.budget).await;

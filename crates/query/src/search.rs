@@ -60,7 +60,7 @@ pub(crate) async fn search(
         ..SearchMetrics::default()
     };
     let reserved = Some(context.budget.reserve(Holder::Query, 0)?);
-    let mut newest = Newest { limit: request.limit, traces: BTreeMap::new(), reserved, response };
+    let mut newest = Newest { limit: request.limit, traces: BTreeMap::new(), memory: 0, reserved, response };
     let mut units = Units::new(&job.looker.source, &job.looker.wanted, context.budget).await?;
     let mut running = JoinSet::new();
     loop {
@@ -93,7 +93,9 @@ fn search_plan(query: &Query) -> Result<SearchPlan, QueryError> {
 /// The newest traces found so far. They are in the response once this is dropped, in time or not.
 struct Newest<'r> {
     limit: usize,
-    traces: BTreeMap<(Reverse<UnixNanos>, TraceId), TraceMatch>,
+    traces: BTreeMap<(Reverse<UnixNanos>, TraceId), Arc<TraceMatch>>,
+    /// Bytes of them.
+    memory: u64,
     /// Until the response has it.
     reserved: Option<Reservation>,
     response: &'r mut SearchResponse,
@@ -108,19 +110,27 @@ impl Drop for Newest<'_> {
 
 impl Newest<'_> {
     fn so_far(&self) -> SearchResponse {
-        SearchResponse { traces: self.traces.values().cloned().collect(), ..self.response.clone() }
+        SearchResponse { traces: self.traces.values().map(Arc::clone).collect(), ..self.response.clone() }
     }
 
     fn add(&mut self, found: Found) -> Result<(), MemoryRefused> {
         self.response.metrics.inspected_traces += found.inspected_traces;
         self.response.metrics.inspected_spans += found.inspected_spans;
-        let keyed = found.traces.into_iter().map(|trace| ((Reverse(trace.start), trace.trace_id), trace));
-        self.traces.extend(keyed);
-        while self.traces.len() > self.limit {
-            self.traces.pop_last();
+        for trace in found.traces {
+            self.memory += trace.memory();
+            let replaced = self.traces.insert((Reverse(trace.start), trace.trace_id), Arc::new(trace));
+            self.forget(replaced);
         }
-        let needed = self.traces.values().map(TraceMatch::memory).sum();
-        self.reserved.as_mut().map_or(Ok(()), |reserved| reserved.resize(needed))
+        while self.traces.len() > self.limit {
+            let last = self.traces.pop_last().map(|(_, trace)| trace);
+            self.forget(last);
+        }
+        let memory = self.memory;
+        self.reserved.as_mut().map_or(Ok(()), |reserved| reserved.resize(memory))
+    }
+
+    fn forget(&mut self, trace: Option<Arc<TraceMatch>>) {
+        self.memory -= trace.map_or(0, |trace| trace.memory());
     }
 
     /// Whether a trace that starts then may be among them.

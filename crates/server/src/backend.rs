@@ -8,8 +8,8 @@ use bytes::Bytes;
 use vivace_ingest::{Accepted, IngestError, IngestStats};
 use vivace_model::{TenantId, Tenants, TraceId};
 use vivace_query::{
-    MetricsRequest, MetricsResponse, Progress, QueryError, SearchRequest, SearchResponse, ServiceGraph,
-    ServiceGraphRequest, TagNames, TagNamesRequest, TagValues, TagValuesRequest, TraceResponse,
+    MetricsRequest, MetricsResponse, Progress, QueryError, QueryStats, SearchRequest, SearchResponse,
+    ServiceGraph, ServiceGraphRequest, TagNames, TagNamesRequest, TagValues, TagValuesRequest, TraceResponse,
 };
 use vivace_storage::{CompactionStats, Snapshot, WalStats};
 
@@ -66,6 +66,9 @@ pub(crate) trait Backend: Send + Sync + Debug {
 
     /// What has been taken in since the start.
     fn stats(&self) -> IngestStats;
+
+    /// What becomes of queries.
+    fn query_stats(&self) -> QueryStats;
 
     /// Figures about the write-ahead log.
     fn wal_stats(&self) -> WalStats;

@@ -17,6 +17,7 @@ mod setting;
 
 pub(crate) use args::ConfigArgs;
 pub(crate) use docs::markdown;
+pub(crate) use memory::detect as detected_memory_limit;
 use setting::Setting;
 
 /// One key of the configuration.
@@ -131,7 +132,8 @@ configuration! {
     /// Object store that holds the blocks: `file:///path`, `s3://bucket/prefix`, `gs://bucket/prefix` or
     /// `az://container/prefix`. `auto` is the directory `objects` inside `data_dir`.
     storage_url: String = "auto";
-    /// Memory the process may use. `auto` is 80 % of the limit of its control group, or 1 GiB without one.
+    /// Memory the process may use. `auto` is 80 % of the limit of its control group, which is followed when it changes, or
+    /// 1 GiB without one.
     memory_limit: ByteSize = "auto";
     /// Address of the query API over HTTP. Port 0 takes any free port.
     http_listen: String = "127.0.0.1:3200";

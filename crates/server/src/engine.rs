@@ -10,8 +10,8 @@ use vivace_ingest::{Accepted, Ingest, IngestContext, IngestError, IngestOptions,
 use vivace_model::{TenantId, Tenants, TraceId};
 use vivace_query::{
     MetricsRequest, MetricsResponse, Progress, QueryContext, QueryEngine, QueryError, QueryOptions,
-    SearchRequest, SearchResponse, ServiceGraph, ServiceGraphRequest, TagNames, TagNamesRequest, TagValues,
-    TagValuesRequest, TraceResponse,
+    QueryStats, SearchRequest, SearchResponse, ServiceGraph, ServiceGraphRequest, TagNames, TagNamesRequest,
+    TagValues, TagValuesRequest, TraceResponse,
 };
 use vivace_storage::{
     CatalogError, Catalogs, CompactionContext, CompactionOptions, CompactionStats, Compactor, Snapshot,
@@ -180,6 +180,10 @@ impl Backend for Engine {
 
     fn stats(&self) -> IngestStats {
         self.ingest.stats()
+    }
+
+    fn query_stats(&self) -> QueryStats {
+        self.query.stats()
     }
 
     fn wal_stats(&self) -> WalStats {

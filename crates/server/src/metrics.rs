@@ -17,16 +17,17 @@ use prometheus_client::metrics::family::{Family, MetricConstructor};
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
-use vivace_base::{Holder, MemoryBudget};
 use vivace_ingest::{Accepted, IngestStats};
 use vivace_model::TenantId;
 use vivace_storage::WalStats;
 
 use crate::state::App;
 use compaction::Compaction;
+use pressure::{Memory, Queries};
 
 mod calls;
 mod compaction;
+mod pressure;
 
 /// Tempo's buckets for request durations, in seconds.
 const BUCKETS: [f64; 12] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 25.0];
@@ -116,9 +117,11 @@ impl Metrics {
         now.register_collector(Box::new(Snapshot {
             ingest: backend.map(|backend| backend.stats()).unwrap_or_default(),
             wal: backend.map(|backend| backend.wal_stats()),
-            limit: app.budget.limit().bytes(),
-            reserved: Holder::ALL.map(|holder| reserved(&app.budget, holder)),
         }));
+        now.register_collector(Box::new(Memory::of(&app.budget)));
+        if let Some(backend) = backend {
+            now.register_collector(Box::new(Queries(backend.query_stats())));
+        }
         if let Some(backend) = backend {
             let stats = backend.compaction_stats();
             now.register_collector(Box::new(Compaction { stats, now: app.clock.now() }));
@@ -128,17 +131,11 @@ impl Metrics {
     }
 }
 
-fn reserved(budget: &MemoryBudget, holder: Holder) -> (&'static str, u64) {
-    (holder.name(), budget.reserved_by(holder).bytes())
-}
-
 /// What is counted elsewhere, as it is at the moment of a scrape.
 #[derive(Debug)]
 struct Snapshot {
     ingest: IngestStats,
     wal: Option<WalStats>,
-    limit: u64,
-    reserved: [(&'static str, u64); Holder::ALL.len()],
 }
 
 impl Collector for Snapshot {
@@ -159,9 +156,6 @@ impl Collector for Snapshot {
         )?;
         gauge(&mut encoder, "vivace_head_spans", "Spans in no block yet", self.ingest.head_spans)?;
         gauge(&mut encoder, "vivace_head_bytes", "Their bytes in memory", self.ingest.head_bytes)?;
-        gauge(&mut encoder, "vivace_memory_limit_bytes", "Memory the process may use", self.limit)?;
-        let reserved = self.reserved.map(|(holder, bytes)| ("holder", holder, bytes));
-        gauges(&mut encoder, "vivace_memory_reserved_bytes", "Memory reserved, by holder", &reserved)?;
         let Some(wal) = &self.wal else { return Ok(()) };
         gauge(&mut encoder, "vivace_wal_segments", "Files of the write-ahead log", wal.segments)?;
         gauge(&mut encoder, "vivace_wal_bytes", "Their bytes on disk", wal.bytes)?;

@@ -11,7 +11,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
-use vivace_base::{ByteSize, Clock, MemoryBudget, SystemClock};
+use vivace_base::{Clock, MemoryBudget, SystemClock};
 use vivace_ingest::IngestError;
 
 use crate::api;
@@ -22,6 +22,9 @@ use crate::otlp;
 use crate::state::{App, AppState};
 
 mod listener;
+mod memory;
+
+use memory::MemoryWatch;
 
 /// How long requests may take to finish once the server is told to stop.
 const GRACE: Duration = Duration::from_secs(10);
@@ -44,6 +47,8 @@ pub(crate) enum ServeError {
     AddressesFile { path: PathBuf, reason: std::io::Error },
     #[error("cannot listen for signals: {0}")]
     Signals(std::io::Error),
+    #[error("cannot start the thread that watches memory: {0}")]
+    MemoryWatch(std::io::Error),
     #[error(transparent)]
     Engine(#[from] EngineError),
     #[error("cannot flush before stopping: {0}; acknowledged spans stay in the write-ahead log")]
@@ -57,12 +62,7 @@ pub(crate) struct Server {
     app: App,
     stop: CancellationToken,
     listeners: JoinSet<()>,
-}
-
-/// What may be reserved of the memory limit: the rest is for code, stacks, what is not worth a reservation, and what the
-/// allocator keeps.
-fn reservable(limit: ByteSize) -> ByteSize {
-    ByteSize::from_bytes(limit.bytes() / 10 * 6)
+    _memory: MemoryWatch,
 }
 
 impl Server {
@@ -71,7 +71,8 @@ impl Server {
     /// # Errors
     /// [`ServeError`] when a port is taken or the engine does not start.
     pub(crate) async fn start(config: Config) -> Result<Self, ServeError> {
-        let budget = MemoryBudget::new(reservable(config.memory_limit));
+        let budget = MemoryBudget::of_process(config.memory_limit);
+        let memory = MemoryWatch::start(&budget, config.memory_limit).map_err(ServeError::MemoryWatch)?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
         let app = AppState::new(config, Arc::clone(&budget), Arc::clone(&clock));
         let stop = CancellationToken::new();
@@ -94,7 +95,7 @@ impl Server {
         }
         let engine = start_engine(config, &budget, &clock).await?;
         app.ready(Arc::new(engine));
-        Ok(Self { addresses, app, stop, listeners })
+        Ok(Self { addresses, app, stop, listeners, _memory: memory })
     }
 
     /// The addresses it listens on.

@@ -13,6 +13,11 @@ use crate::{BlockError, Seq};
 pub trait LiveSpans: Send + Sync + Debug {
     /// A tenant's live spans now. Cheap: arrays are shared, not copied.
     fn snapshot(&self, tenant: &TenantId) -> LiveSnapshot;
+
+    /// The last log record among a tenant's live spans; 0 when there are none.
+    fn last(&self, tenant: &TenantId) -> Seq {
+        self.snapshot(tenant).batches.last().map_or(0, |batch| batch.last)
+    }
 }
 
 /// A tenant's live spans at one moment.

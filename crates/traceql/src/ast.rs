@@ -5,6 +5,7 @@
 //! recursion over it is safe.
 
 mod attribute;
+mod canonical;
 mod print;
 mod symbol;
 

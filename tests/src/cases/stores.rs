@@ -279,13 +279,14 @@ impl Store {
     /// Says why there is no answer, or only part of one.
     pub async fn search(&self, request: &SearchRequest) -> Result<Vec<TraceMatch>, String> {
         let response = self.engine.search(&TenantId::single().into(), request, &mut |_| {}).await;
-        let mut response = response.map_err(|error| error.to_string())?;
+        let response = response.map_err(|error| error.to_string())?;
         if let Some(reason) = response.partial {
             return Err(format!("partial: {reason}"));
         }
-        let sets = response.traces.iter_mut().flat_map(|trace| &mut trace.span_sets);
+        let mut traces: Vec<TraceMatch> = response.traces.into_iter().map(Arc::unwrap_or_clone).collect();
+        let sets = traces.iter_mut().flat_map(|trace| &mut trace.span_sets);
         sets.flat_map(|set| &mut set.spans).for_each(|span| sort_attributes(&mut span.attributes));
-        Ok(response.traces)
+        Ok(traces)
     }
 
     /// The series the engine makes, without exemplars.

@@ -70,7 +70,13 @@ fn hit(spans: usize) -> TraceMatch {
 }
 
 fn finding(traces: Vec<TraceMatch>) -> FakeBackend {
-    FakeBackend { found: SearchResponse { traces, ..SearchResponse::default() }, ..FakeBackend::default() }
+    FakeBackend {
+        found: SearchResponse {
+            traces: traces.into_iter().map(Into::into).collect(),
+            ..SearchResponse::default()
+        },
+        ..FakeBackend::default()
+    }
 }
 
 #[tokio::test]

@@ -10,8 +10,8 @@ use vivace_base::{ByteSize, Holder, MemoryBudget, SystemClock};
 use vivace_ingest::{Accepted, IngestError, IngestStats};
 use vivace_model::{TenantId, Tenants, Trace, TraceId};
 use vivace_query::{
-    MetricsRequest, MetricsResponse, Progress, QueryError, SearchRequest, SearchResponse, ServiceGraph,
-    ServiceGraphRequest, TagNames, TagNamesRequest, TagValues, TagValuesRequest, TracePortions,
+    MetricsRequest, MetricsResponse, Progress, QueryError, QueryStats, SearchRequest, SearchResponse,
+    ServiceGraph, ServiceGraphRequest, TagNames, TagNamesRequest, TagValues, TagValuesRequest, TracePortions,
     TraceResponse,
 };
 use vivace_storage::{CompactionStats, Snapshot, WalStats};
@@ -154,6 +154,10 @@ impl Backend for FakeBackend {
 
     fn stats(&self) -> IngestStats {
         IngestStats::default()
+    }
+
+    fn query_stats(&self) -> QueryStats {
+        QueryStats::default()
     }
 
     fn wal_stats(&self) -> WalStats {

@@ -7,7 +7,7 @@ use vivace_base::ByteSize;
 const FALLBACK: ByteSize = ByteSize::from_mib(1024);
 
 /// 80 % of the smallest limit of the process's control groups, or 1 GiB without one.
-pub(super) fn detect() -> ByteSize {
+pub(crate) fn detect() -> ByteSize {
     let groups = std::fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
     let limit = limit_of(Path::new("/sys/fs/cgroup"), &groups);
     limit.map_or(FALLBACK, |bytes| ByteSize::from_bytes(bytes / 5 * 4))

@@ -78,6 +78,7 @@ async fn every_method_answers_on_both_ports() {
 async fn a_large_answer_comes_in_messages_that_clients_take() {
     let mut traces: Vec<_> = (0..200).map(|id| samples::hit(id, 1)).collect();
     traces.iter_mut().for_each(|trace| trace.root_trace_name = Some("x".repeat(20_000)));
+    let traces: Vec<_> = traces.into_iter().map(Into::into).collect();
     let found = Found { traces, ..Found::default() };
     let (app, _) = app(FakeBackend { found: found.clone(), ..FakeBackend::default() }, |_| {});
     let mut client = client(api::grpc_router(&app)).max_decoding_message_size(1 << 20);

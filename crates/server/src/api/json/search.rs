@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use vivace_query::{Held, MatchedSpan, SearchMetrics, SearchResponse, SpanSet, TraceMatch};
 
 use super::chunks::Pieces;
@@ -10,7 +12,7 @@ pub(crate) const NO_ROOT: &str = "<root span not yet received>";
 /// `SearchResponse`, a trace a piece.
 #[derive(Debug)]
 pub(super) struct SearchJson {
-    traces: std::vec::IntoIter<TraceMatch>,
+    traces: std::vec::IntoIter<Arc<TraceMatch>>,
     metrics: SearchMetrics,
     place: Place,
     _held: Held,
@@ -64,7 +66,8 @@ impl Pieces for SearchJson {
 }
 
 /// The trace if it has at least one spanset, each with at least one span. A client that finds none panics.
-pub(crate) fn complete(mut found: TraceMatch) -> Option<TraceMatch> {
+pub(crate) fn complete(found: Arc<TraceMatch>) -> Option<TraceMatch> {
+    let mut found = Arc::unwrap_or_clone(found);
     found.span_sets.retain(|set| !set.spans.is_empty());
     if found.span_sets.is_empty() {
         tracing::warn!(trace = %found.trace_id, "a hit without spans is left out");

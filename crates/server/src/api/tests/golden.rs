@@ -66,7 +66,12 @@ fn found() -> SearchResponse {
         completed_jobs: 5,
         total_jobs: 6,
     };
-    SearchResponse { traces: vec![grouped, hit(2)], metrics, partial: None, held: Held::default() }
+    SearchResponse {
+        traces: vec![grouped.into(), hit(2).into()],
+        metrics,
+        partial: None,
+        held: Held::default(),
+    }
 }
 
 fn series() -> MetricsResponse {

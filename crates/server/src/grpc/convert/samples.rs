@@ -47,7 +47,7 @@ pub(crate) fn hit(id: u8, matched: u32) -> TraceMatch {
 pub(crate) fn search() -> SearchResponse {
     let rootless = TraceMatch { root_service_name: None, ..hit(0xab, 2) };
     SearchResponse {
-        traces: vec![hit(1, 1), rootless],
+        traces: vec![hit(1, 1).into(), rootless.into()],
         metrics: METRICS,
         partial: None,
         held: Held::default(),

@@ -39,7 +39,7 @@ fn search_response() {
 fn a_hit_without_spans_is_left_out() {
     let mut empty = hit(1, 1);
     empty.span_sets = vec![SpanSet { spans: Vec::new(), matched: 3, attributes: Vec::new() }];
-    let found = SearchResponse { traces: vec![empty, hit(2, 1)], ..SearchResponse::default() };
+    let found = SearchResponse { traces: vec![empty.into(), hit(2, 1).into()], ..SearchResponse::default() };
     let message: tempopb::SearchResponse = whole(found);
     assert_eq!(message.traces.iter().map(|trace| trace.trace_id.as_str()).collect::<Vec<_>>(), ["2"]);
 }
@@ -80,9 +80,9 @@ fn metrics_responses() {
 #[test]
 fn messages_one_after_the_other_read_as_one() {
     let mut found = search();
-    found.traces = (0..200).map(|id| hit(id, 1)).collect();
+    found.traces = (0..200).map(|id| hit(id, 1).into()).collect();
     for trace in &mut found.traces {
-        trace.span_sets[0].spans[0].name = "x".repeat(10_000);
+        std::sync::Arc::make_mut(trace).span_sets[0].spans[0].name = "x".repeat(10_000);
     }
     let pieces: Vec<tempopb::SearchResponse> = Packets::of(found.clone()).collect();
     assert!(pieces.len() > 1);

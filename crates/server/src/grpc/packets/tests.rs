@@ -118,10 +118,10 @@ fn only_traces_that_are_new_or_changed_are_sent_again() {
         let packet: crate::grpc::tempopb::SearchResponse = fresh(answer, &mut sent);
         packet.traces.into_iter().map(|trace| trace.trace_id).collect::<Vec<_>>()
     };
-    assert_eq!(ids(vec![hit(1, 1)]), ["1"]);
-    assert_eq!(ids(vec![hit(2, 1), hit(1, 1)]), ["2"]);
-    assert!(ids(vec![hit(2, 1), hit(1, 1)]).is_empty());
-    assert_eq!(ids(vec![hit(2, 1), hit(1, 2)]), ["1"]);
+    assert_eq!(ids(vec![hit(1, 1).into()]), ["1"]);
+    assert_eq!(ids(vec![hit(2, 1).into(), hit(1, 1).into()]), ["2"]);
+    assert!(ids(vec![hit(2, 1).into(), hit(1, 1).into()]).is_empty());
+    assert_eq!(ids(vec![hit(2, 1).into(), hit(1, 2).into()]), ["1"]);
 }
 
 #[test]
