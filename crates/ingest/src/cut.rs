@@ -3,7 +3,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::sync::{Mutex, Notify};
-use vivace_base::{BlockId, Holder, Reservation};
+use vivace_base::{BlockId, Holder};
 use vivace_model::TenantId;
 use vivace_storage::block::{build_block, store_block};
 use vivace_storage::{Wal, WalRange, limits};
@@ -27,37 +27,19 @@ fn build_memory(head_bytes: u64) -> u64 {
     head_bytes.saturating_mul(BUILD_FACTOR).max(with_index)
 }
 
-/// Makes blocks of heads: one at a time, so that what a build needs is set aside once, for good.
+/// Makes blocks of heads: one at a time, so that what builds need is bounded.
 #[derive(Debug)]
 pub(crate) struct Cutter {
     context: IngestContext,
     head: Arc<Head>,
     wal: Arc<Wal<Prepared>>,
     max_age: Duration,
-    one_at_a_time: Mutex<Workspace>,
+    one_at_a_time: Mutex<()>,
     /// Someone needs room: cut everything, whatever its size and age.
     pressure: AtomicBool,
     release_allowed: AtomicBool,
     done: AtomicU64,
     failed: AtomicU64,
-}
-
-/// Memory set aside for builds.
-#[derive(Debug)]
-struct Workspace {
-    reserved: Reservation,
-    usual: u64,
-}
-
-impl Workspace {
-    /// Makes room for an unusually large build, or goes back to the usual size. A refused build goes ahead all the
-    /// same: cutting is what gives memory back.
-    fn fit(&mut self, head_bytes: u64) {
-        let wanted = build_memory(head_bytes).max(self.usual);
-        if let Err(refused) = self.reserved.resize(wanted) {
-            tracing::warn!(%refused, "building a large block without a reservation for all of it");
-        }
-    }
 }
 
 /// How many cuts there were.
@@ -73,20 +55,18 @@ impl Cutter {
         context: IngestContext,
         head: Arc<Head>,
         wal: Arc<Wal<Prepared>>,
-    ) -> Result<Self, IngestError> {
-        let workspace = build_memory(options.max_block_bytes.bytes());
-        let reserved = context.budget.reserve(Holder::BlockBuild, workspace)?;
-        Ok(Self {
+    ) -> Self {
+        Self {
             context,
             head,
             wal,
             max_age: options.max_block_age,
-            one_at_a_time: Mutex::new(Workspace { reserved, usual: workspace }),
+            one_at_a_time: Mutex::default(),
             pressure: AtomicBool::new(false),
             release_allowed: AtomicBool::new(false),
             done: AtomicU64::new(0),
             failed: AtomicU64::new(0),
-        })
+        }
     }
 
     /// Cuts what is due until told to stop.
@@ -157,12 +137,12 @@ impl Cutter {
     }
 
     async fn cut(&self, tenant: &TenantId) -> Result<(), IngestError> {
-        let mut workspace = self.one_at_a_time.lock().await;
+        let _one = self.one_at_a_time.lock().await;
         let Some(frozen) = self.head.freeze(tenant) else { return Ok(()) };
-        workspace.fit(frozen.bytes);
-        let committed = self.commit_block(tenant, frozen).await;
-        workspace.fit(0);
-        committed?;
+        // Cutting is what gives memory back.
+        let workspace = self.context.budget.insist(Holder::BlockBuild, build_memory(frozen.bytes));
+        self.commit_block(tenant, frozen).await?;
+        drop(workspace);
         self.head.discard_frozen(tenant);
         self.done.fetch_add(1, Ordering::Relaxed);
         self.release_wal().await;

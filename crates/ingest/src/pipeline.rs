@@ -121,7 +121,7 @@ impl Ingest {
         let (wal, replay) = Wal::open(wal_options, HeadSink(Arc::clone(&head)))?;
         head.set_writer(wal.writer_id());
         let IngestContext { catalogs, budget, .. } = context.clone();
-        let cutter = Arc::new(Cutter::new(&options, context, Arc::clone(&head), Arc::clone(&wal))?);
+        let cutter = Arc::new(Cutter::new(&options, context, Arc::clone(&head), Arc::clone(&wal)));
         let stopping = Arc::new(Notify::new());
         let order = Arc::new(AttributeOrder::default());
         let joiner = Joiner::new(Arc::clone(&head), Arc::clone(&budget), Arc::clone(&order));

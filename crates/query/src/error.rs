@@ -24,7 +24,7 @@ pub enum QueryError {
     },
     /// A block could not be read.
     #[error(transparent)]
-    Block(#[from] BlockError),
+    Block(BlockError),
     /// The catalog could not be read.
     #[error(transparent)]
     Catalog(#[from] CatalogError),
@@ -53,6 +53,16 @@ impl QueryError {
             Self::Deadline => ErrorKind::DeadlineExceeded,
             Self::Shared(error) => error.kind(),
             Self::Execution(_) => ErrorKind::Internal,
+        }
+    }
+}
+
+/// Memory that reading was refused is refused to the query.
+impl From<BlockError> for QueryError {
+    fn from(error: BlockError) -> Self {
+        match error {
+            BlockError::NoMemory(refused) => Self::NoMemory(refused),
+            error => Self::Block(error),
         }
     }
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use futures::TryStreamExt;
 use rustc_hash::FxHashMap;
 use tokio::task::JoinSet;
-use vivace_base::{Holder, UnixNanos};
+use vivace_base::UnixNanos;
 use vivace_model::TimeRange;
 use vivace_storage::block::Kept;
 use vivace_storage::index::{CallColumns, CallReader, EDGE_MINUTES, EdgeChunk};
@@ -221,7 +221,6 @@ impl Job {
         }
         let mut batches = looker.source.read(piece, Some(&rows), &looker.assembled, &looker.budget).await?;
         while let Some(batch) = batches.try_next().await? {
-            let _reserved = looker.budget.reserve(Holder::Query, batch.get_array_memory_size() as u64)?;
             let (names, counts) = tally.parts();
             reader.add(&batch, names, |call| counts.add(&call.counted(), 1, &self.minutes))?;
             tally.account()?;

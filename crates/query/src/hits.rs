@@ -152,7 +152,6 @@ async fn service_stats(
     let ranges = joined(runs());
     let mut batches = looker.source.read(looked.piece, Some(&ranges), &projection, &looker.budget).await?;
     while let Some(batch) = batches.try_next().await? {
-        let _reserved = looker.budget.reserve(Holder::Query, batch.get_array_memory_size() as u64)?;
         count_services(&batch, &mut owners, &mut stats)?;
     }
     Ok(stats)

@@ -101,7 +101,6 @@ impl Looker {
         for (piece, rows) in tables {
             let mut batches = self.source.read(piece, Some(&[rows]), &projection, &self.budget).await?;
             while let Some(batch) = batches.try_next().await? {
-                let _reserved = self.budget.reserve(Holder::Query, batch.get_array_memory_size() as u64)?;
                 let traces: &FixedSizeBinaryArray = column(&batch, schema::TRACE_ID)?;
                 let spans: &FixedSizeBinaryArray = column(&batch, schema::SPAN_ID)?;
                 let kinds: &Int8Array = column(&batch, schema::KIND)?;
@@ -157,7 +156,6 @@ impl Looker {
             let mut batches =
                 self.source.read(looked.piece, Some(&ranges), &projection, &self.budget).await?;
             while let Some(batch) = batches.try_next().await? {
-                let _reserved = self.budget.reserve(Holder::Query, batch.get_array_memory_size() as u64)?;
                 for at in &asked {
                     matches[*at].append_buffer(&vector::holds(&filters[*at], &batch)?);
                 }

@@ -140,7 +140,6 @@ async fn compare(
             let mut numbers = ranges.iter().cloned().flatten();
             let mut batches = source.read(*piece, Some(&ranges), &projection, budget).await?;
             while let Some(batch) = batches.try_next().await? {
-                let _batch = budget.reserve(Holder::Query, batch.get_array_memory_size() as u64)?;
                 memory.resize(memory.bytes() + batch.num_rows() as u64 * SPAN_BYTES)?;
                 let ids: &FixedSizeBinaryArray = column(&batch, schema::TRACE_ID)?;
                 let spans: &FixedSizeBinaryArray = column(&batch, schema::SPAN_ID)?;

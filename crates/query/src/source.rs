@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use arrow::array::RecordBatch;
 use arrow::compute::concat_batches;
 use futures::{StreamExt, stream};
-use vivace_base::{ErrorKind, MemoryBudget, MemoryRefused};
+use vivace_base::{ErrorKind, Holder, MemoryBudget, MemoryRefused, Reservation};
 use vivace_model::{TimeRange, TraceId};
 use vivace_storage::block::{SortedSpans, SpanStream};
 use vivace_storage::index::{LISTED_KEYS, TraceIds, TraceRuns, ValueHash};
@@ -107,11 +107,16 @@ impl Piece {
     }
 
     /// Streams the wanted columns of all rows, or of some: ascending ranges, each beginning with a trace.
-    fn read(&self, rows: Option<&[Range<usize>]>, projection: &Projection) -> Result<SpanStream, BlockError> {
+    fn read(
+        &self,
+        rows: Option<&[Range<usize>]>,
+        projection: &Projection,
+        budget: &Arc<MemoryBudget>,
+    ) -> Result<SpanStream, BlockError> {
         match (self, rows) {
             (Self::Block(reader), None) => reader.read(projection),
-            (Self::Block(reader), Some(rows)) => reader.read_rows(rows, projection),
-            (Self::Live(spans), rows) => Ok(live_stream(spans.spans(), rows, projection)),
+            (Self::Block(reader), Some(rows)) => reader.read_rows(rows, projection, budget),
+            (Self::Live(spans), rows) => Ok(live_stream(spans.spans(), rows, projection, budget)),
         }
     }
 }
@@ -173,7 +178,7 @@ impl Source {
     ) -> Result<SpanStream, BlockError> {
         let Some(piece) = self.pieces.get(piece) else { return Ok(stream::empty().boxed()) };
         let narrowed = piece.narrowed(projection, budget).await?;
-        self.noting_damage(piece.read(rows, &narrowed))
+        self.noting_damage(piece.read(rows, &narrowed, budget))
     }
 
     /// Streams all columns of some of a piece's rows a little at a time; as [`Source::read`].
@@ -221,17 +226,35 @@ fn live_trickle(
     stream::iter(slices.into_iter().map(move |rows| Ok(wanted.slice(rows.start, rows.len())))).boxed()
 }
 
-fn live_stream(spans: &RecordBatch, rows: Option<&[Range<usize>]>, projection: &Projection) -> SpanStream {
-    let read = || -> Result<RecordBatch, BlockError> {
+fn live_stream(
+    spans: &RecordBatch,
+    rows: Option<&[Range<usize>]>,
+    projection: &Projection,
+    budget: &Arc<MemoryBudget>,
+) -> SpanStream {
+    let read = || -> Result<(RecordBatch, Option<Reservation>), BlockError> {
         let wanted = spans.project(&projection.indices(&spans.schema()))?;
-        let Some(rows) = rows else { return Ok(wanted) };
+        let Some(rows) = rows else { return Ok((wanted, None)) };
         if let [rows] = rows {
-            return Ok(wanted.slice(rows.start, rows.len()));
+            return Ok((wanted.slice(rows.start, rows.len()), None));
         }
+        // Several ranges are copied.
+        let copied = rows.iter().map(Range::len).sum::<usize>() as u64;
+        let bytes = wanted.get_array_memory_size() as u64 / (wanted.num_rows() as u64).max(1) * copied;
+        let reserved = budget.reserve(Holder::Query, bytes)?;
         let picked: Vec<_> = rows.iter().map(|rows| wanted.slice(rows.start, rows.len())).collect();
-        Ok(concat_batches(&wanted.schema(), &picked)?)
+        Ok((concat_batches(&wanted.schema(), &picked)?, Some(reserved)))
     };
-    stream::iter([read()]).boxed()
+    let (batch, reserved) = match read() {
+        Ok((batch, reserved)) => (Ok(batch), reserved),
+        Err(error) => (Err(error), None),
+    };
+    let end = stream::once(async move {
+        // Until the batch has been dealt with.
+        drop(reserved);
+        None
+    });
+    stream::iter([Some(batch)]).chain(end).filter_map(std::future::ready).boxed()
 }
 
 /// What could not be read. It costs its own data, reported, not the query.

@@ -124,7 +124,7 @@ async fn lookup(reader: &BlockReader, id: TraceId, budget: &Arc<MemoryBudget>) -
     let ids = reader.trace_ids(budget).await.expect("an index");
     let runs = reader.trace_runs(budget).await.expect("an index");
     let rows: Vec<_> = ids.find(TraceHash::of(&id)).map(|entry| runs.rows(entry)).collect();
-    let batches = reader.read_rows(&rows, &Projection::everything()).expect("opens");
+    let batches = reader.read_rows(&rows, &Projection::everything(), budget).expect("opens");
     let batches: Vec<RecordBatch> = batches.try_collect().await.expect("reads");
     batches.iter().map(RecordBatch::num_rows).sum()
 }

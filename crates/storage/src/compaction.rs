@@ -125,6 +125,8 @@ enum CompactionError {
     Store { operation: &'static str, path: String, source: object_store::Error },
     #[error(transparent)]
     NoMemory(#[from] MemoryRefused),
+    #[error("others need the memory")]
+    GaveWay,
     #[error("the server is stopping")]
     Stopped,
     #[error("writing the compacted block took so long that it may be taken for garbage")]

@@ -19,12 +19,12 @@ pub const TENANTS_OPENED_AT_ONCE: usize = 16;
 pub const MAX_TOMBSTONES: usize = 50_000;
 
 /// Rows of a batch read from a block that is being compacted.
-pub const COMPACTION_READ_ROWS: usize = 2_048;
+pub const COMPACTION_READ_ROWS: usize = 1_024;
 /// Rows that compaction writes at once.
-pub const COMPACTION_WRITE_ROWS: usize = 4_096;
+pub const COMPACTION_WRITE_ROWS: usize = 2_048;
 /// Rows of small traces with parts in several blocks that are put in order in memory at once; a trace with more is
 /// merged as it is read.
-pub const COMPACTION_GROUP_ROWS: usize = 4_096;
+pub const COMPACTION_GROUP_ROWS: usize = 2_048;
 /// Bytes of a compacted block that are sent to the object store at once.
 pub const COMPACTION_UPLOAD_PART: usize = 5 << 20;
 /// How many such parts are under way at once.
@@ -77,7 +77,7 @@ pub const MAX_INDEXED_VALUES: usize = 10_000;
 /// How many bytes of text the listed values of one key have at most.
 pub const MAX_INDEXED_VALUE_BYTES: usize = 256 << 10;
 /// Memory for the keys and values of an index under construction.
-pub const INDEX_MEMORY: usize = 4 << 20;
+pub const INDEX_MEMORY: usize = 3 << 20;
 /// How many hashes of values the zone under way has at most, all columns together.
 pub const ZONE_HASHES: usize = 1 << 18;
 /// A hash in a table that may have doubled just now.

@@ -144,3 +144,16 @@ fn a_limit_that_changes_is_followed() {
     drop(held);
     budget.reserve(Holder::Head, 420).expect("room");
 }
+
+#[test]
+fn who_gives_memory_back_may_insist() {
+    let budget = MemoryBudget::new(ByteSize::from_bytes(100));
+    let held = budget.reserve(Holder::Head, 90).expect("room");
+    let build = budget.insist(Holder::BlockBuild, 50);
+    assert_eq!((budget.reserved().bytes(), budget.available().bytes()), (140, 0));
+    budget.reserve(Holder::Query, 1).expect_err("there is less than nothing");
+    drop(held);
+    budget.reserve(Holder::Query, 50).expect("it fits again");
+    drop(build);
+    assert_eq!(budget.reserved().bytes(), 0);
+}

@@ -4,9 +4,9 @@ use object_store::memory::InMemory;
 use tempfile::TempDir;
 use vivace_base::{ErrorKind, SystemClock};
 use vivace_model::{Span, SpanId, TraceId};
+use vivace_storage::BlockReader;
 use vivace_storage::block::Projection;
 use vivace_storage::columns::SpanDecoder;
-use vivace_storage::{BlockReader, limits};
 use vivace_testkit::{FaultingStore, Operation, SeededRandomness, TraceGenerator};
 
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
@@ -153,12 +153,9 @@ async fn a_store_that_is_down_loses_nothing_and_repeats_nothing() {
 
 #[tokio::test]
 async fn without_room_a_batch_is_refused_and_nothing_of_it_kept() {
-    // What a build of a block is set aside at first.
-    let workspace = (2 * BLOCK.bytes()).max(BLOCK.bytes() + limits::INDEX_BUILD);
-    let rest = ByteSize::from_mib(1).bytes();
-    let world = World::new(ByteSize::from_bytes(workspace + rest));
+    let world = World::new(ByteSize::from_mib(1));
     let ingest = world.open().await;
-    let _all = world.budget.reserve(Holder::Query, rest).expect("what is left");
+    let _all = world.budget.reserve(Holder::Query, world.budget.limit().bytes()).expect("nothing is taken");
     world.store.fail_at_random(Operation::Put, 100, 0);
     let spans = TraceGenerator::new(5).traces(20, 10);
     let error = ingest.export(&TenantId::single(), request(&spans)).await.expect_err("no room");

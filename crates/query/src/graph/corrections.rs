@@ -133,7 +133,6 @@ async fn read(
         let rows = joined(entries.iter().map(|entry| runs.rows(*entry)));
         let mut batches = source.read(*piece, Some(&rows), &projection, budget).await?;
         while let Some(batch) = batches.try_next().await? {
-            let _batch = budget.reserve(Holder::Query, batch.get_array_memory_size() as u64)?;
             memory.resize(memory.bytes() + batch.num_rows() as u64 * SPAN_BYTES)?;
             let columns = CallColumns::new(&batch)?;
             for row in 0..columns.len() {

@@ -5,7 +5,7 @@ use std::ops::Range;
 use arrow::array::{FixedSizeBinaryArray, Int8Array, RecordBatch, UInt64Array};
 use arrow::buffer::BooleanBuffer;
 use futures::TryStreamExt;
-use vivace_base::{Holder, MemoryRefused};
+use vivace_base::MemoryRefused;
 use vivace_model::schema;
 use vivace_model::{SpanId, SpanKind, TraceId, Value};
 use vivace_storage::Projection;
@@ -117,7 +117,6 @@ async fn each_batch(
     let repeated = job.repeated(piece);
     let mut spans = 0;
     while let Some(batch) = batches.try_next().await? {
-        let _reserved = looker.budget.reserve(Holder::Query, batch.get_array_memory_size() as u64)?;
         let mut selected = selected(&job.plan, &batch)?;
         if !repeated.is_empty() {
             let mut first = |_| numbers.next().is_some_and(|number| repeated.binary_search(&number).is_err());

@@ -36,6 +36,11 @@ impl Collector for Compaction {
                 stats.waits_for_memory,
             ),
             (
+                "vivace_compaction_gave_way",
+                "Compactions given up since queries needed the memory",
+                stats.gave_way,
+            ),
+            (
                 "vivace_compaction_vain_jobs",
                 "Compactions whose inputs were gone at their end",
                 stats.jobs_in_vain,

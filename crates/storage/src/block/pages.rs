@@ -51,23 +51,42 @@ struct Fetch {
     locations: Option<Vec<PageLocation>>,
 }
 
-impl GroupPages {
-    /// Fetches the pages.
-    pub(super) async fn fetch(
-        (store, path): (&dyn ObjectStore, &Path),
+/// The pages that are to be fetched.
+pub(super) struct PagesWanted {
+    metadata: Arc<ParquetMetaData>,
+    group: usize,
+    fetches: Vec<Fetch>,
+}
+
+impl PagesWanted {
+    pub(super) fn new(
         metadata: &Arc<ParquetMetaData>,
         group: usize,
         mask: &ProjectionMask,
         selection: &RowSelection,
-    ) -> Result<Self> {
-        let columns = metadata.row_group(group).columns().len();
-        let fetches: Vec<Fetch> = (0..columns)
+    ) -> Self {
+        let fetches = (0..metadata.row_group(group).columns().len())
             .filter(|column| mask.leaf_included(*column))
             .map(|column| Fetch::new(metadata, group, column, selection))
             .collect();
+        Self { metadata: Arc::clone(metadata), group, fetches }
+    }
+
+    /// About how many bytes of memory reading so many rows at a time takes.
+    pub(super) fn memory(&self, rows: usize) -> u64 {
+        let group = self.metadata.row_group(self.group);
+        let count = u64::try_from(group.num_rows()).unwrap_or_default().max(1);
+        let of = |fetch: &Fetch| fetch.memory(group.column(fetch.column), rows as u64, count);
+        self.fetches.iter().map(of).fold(0, u64::saturating_add)
+    }
+
+    /// Fetches them.
+    pub(super) async fn fetch(self, store: &dyn ObjectStore, path: &Path) -> Result<GroupPages> {
+        let Self { metadata, group, fetches } = self;
         let ranges: Vec<Range<u64>> = fetches.iter().flat_map(|fetch| fetch.ranges.iter().cloned()).collect();
         let fetched = store.get_ranges(path, &ranges).await;
         let mut fetched = fetched.map_err(|error| ParquetError::External(Box::new(error)))?.into_iter();
+        let columns = metadata.row_group(group).columns().len();
         let mut chunks: Vec<Option<Chunk>> = (0..columns).map(|_| None).collect();
         let gaps = fetches.iter().any(Fetch::has_gaps);
         for Fetch { column, ranges, locations } in fetches {
@@ -80,9 +99,11 @@ impl GroupPages {
             chunks[column] =
                 Some(Chunk { bytes: Arc::new(Sparse(parts)), metadata: plain.build()?, locations });
         }
-        Ok(Self { metadata: Arc::clone(metadata), group, chunks, gaps })
+        Ok(GroupPages { metadata, group, chunks, gaps })
     }
+}
 
+impl GroupPages {
     /// Reads the selected rows in batches.
     pub(super) fn read(
         &self,
@@ -119,6 +140,21 @@ impl Fetch {
         let dictionary = (start < first).then_some(start..first);
         let ranges = dictionary.into_iter().chain(selection.scan_ranges(&locations)).collect();
         Self { column, ranges, locations: Some(locations) }
+    }
+
+    /// What reading so many of the group's `count` rows takes: the pages as they are fetched, the dictionary unpacked with
+    /// where each of its values is, a page unpacked, and the batch: its values, or four bytes each for where they are.
+    fn memory(&self, chunk: &ColumnChunkMetaData, rows: u64, count: u64) -> u64 {
+        const WHERE: u64 = 5;
+        let size = |bytes: i64| u64::try_from(bytes).unwrap_or_default();
+        let (start, packed) = chunk.byte_range();
+        let fetched: u64 = self.ranges.iter().map(|range| range.end - range.start).sum();
+        let unpacked = |bytes: u64| bytes.saturating_mul(size(chunk.uncompressed_size())) / packed.max(1);
+        let dictionary = size(chunk.data_page_offset()).saturating_sub(start);
+        let data = unpacked(packed.saturating_sub(dictionary));
+        let pages = self.locations.as_ref().map_or(1, |locations| locations.len().max(1) as u64);
+        let values = if dictionary > 0 { 0 } else { data / count * rows };
+        [fetched, 2 * unpacked(dictionary), data / pages, values, rows * WHERE].into_iter().sum()
     }
 
     /// Whether a page between others is not fetched.

@@ -17,12 +17,12 @@ use parquet::errors::ParquetError;
 use parquet::file::metadata::{
     ColumnChunkMetaData, PageIndexPolicy, ParquetMetaData, ParquetMetaDataReader, RowGroupMetaData,
 };
-use vivace_base::{BlockId, MemoryBudget, MemoryRefused};
+use vivace_base::{BlockId, Holder, MemoryBudget, MemoryRefused};
 use vivace_model::schema::{self, AttributeColumn, AttributeScope};
 use vivace_model::{TenantId, TimeRange};
 
 use super::lineage::Parents;
-use super::pages::GroupPages;
+use super::pages::PagesWanted;
 use super::tables::Tables;
 use super::{BlockError, SPANS_FILE};
 use crate::index::{BlockIndex, INDEX_FILE, IndexBuilder, IndexScope};
@@ -226,26 +226,29 @@ impl BlockReader {
         Ok(self.resolved(builder.build().map_err(|error| unreadable(&self.path, &error))?))
     }
 
-    /// Streams the wanted columns of some rows: ascending ranges that do not overlap, each beginning with a trace.
+    /// Streams the wanted columns of some rows: ascending ranges that do not overlap, each beginning with a trace. What
+    /// the pages and the batch made of them take is reserved before they are read, and until the next are.
     ///
     /// # Errors
-    /// As [`BlockReader::read`].
+    /// As [`BlockReader::read`]; [`BlockError::NoMemory`] ends the stream.
     pub fn read_rows(
         &self,
         rows: &[Range<usize>],
         projection: &Projection,
+        budget: &Arc<MemoryBudget>,
     ) -> Result<SpanStream, BlockError> {
-        self.read_rows_in(rows, projection, limits::SELECTED_BATCH_ROWS)
+        let groups = selected_groups(self.metadata.metadata(), rows);
+        self.read_selected(groups, projection, limits::SELECTED_BATCH_ROWS, Some(Arc::clone(budget)))
     }
 
-    /// The same in batches of so many rows.
+    /// The same in batches of so many rows, for who has reserved what it takes.
     pub(crate) fn read_rows_in(
         &self,
         rows: &[Range<usize>],
         projection: &Projection,
         batch_rows: usize,
     ) -> Result<SpanStream, BlockError> {
-        self.read_selected(selected_groups(self.metadata.metadata(), rows), projection, batch_rows)
+        self.read_selected(selected_groups(self.metadata.metadata(), rows), projection, batch_rows, None)
     }
 
     /// The same a little at a time, in batches of so many rows: for many rows that are all wanted, but not at once.
@@ -261,7 +264,7 @@ impl BlockReader {
     ) -> Result<SpanStream, BlockError> {
         let groups = selected_groups(self.metadata.metadata(), rows).into_iter();
         let pieces = groups.flat_map(|(group, rows)| pieces(rows).into_iter().map(move |rows| (group, rows)));
-        self.read_selected(pieces.collect(), projection, batch_rows)
+        self.read_selected(pieces.collect(), projection, batch_rows, None)
     }
 
     fn read_selected(
@@ -269,6 +272,7 @@ impl BlockReader {
         groups: Vec<(usize, RowSelection)>,
         projection: &Projection,
         batch_rows: usize,
+        budget: Option<Arc<MemoryBudget>>,
     ) -> Result<SpanStream, BlockError> {
         let metadata = Arc::clone(self.metadata.metadata());
         let mask = ProjectionMask::roots(self.metadata.parquet_schema(), projection.indices(self.schema()));
@@ -278,12 +282,18 @@ impl BlockReader {
         let (store, path, levels) = (Arc::clone(&self.store), self.path.clone(), Arc::new(levels));
         let batches = stream::iter(groups).then(move |(group, selection)| {
             let (store, path, metadata) = (Arc::clone(&store), path.clone(), Arc::clone(&metadata));
-            let (mask, levels) = (mask.clone(), Arc::clone(&levels));
+            let (mask, levels, budget) = (mask.clone(), Arc::clone(&levels), budget.clone());
             async move {
-                let object = (&*store, &path);
-                let pages = GroupPages::fetch(object, &metadata, group, &mask, &selection).await?;
+                let wanted = PagesWanted::new(&metadata, group, &mask, &selection);
+                let memory = wanted.memory(selection.row_count().min(batch_rows));
+                let reserved = budget.map(|budget| budget.reserve(Holder::Query, memory)).transpose();
+                let reserved = reserved.map_err(|refused| ParquetError::External(Box::new(refused)))?;
+                let pages = wanted.fetch(&*store, &path).await?;
                 let batches = pages.read(&levels, selection, batch_rows)?;
-                let each = batches.map(|batch| batch.map_err(ParquetError::from));
+                let each = batches.map(move |batch| {
+                    let _until_the_last = &reserved;
+                    batch.map_err(ParquetError::from)
+                });
                 Ok::<_, ParquetError>(stream::iter(each))
             }
         });
@@ -413,6 +423,11 @@ fn unreadable(path: &Path, error: &ParquetError) -> BlockError {
         && let Some(store_error) = source.downcast_ref::<object_store::Error>()
     {
         return BlockError::store("read block", path, store_error);
+    }
+    if let ParquetError::External(source) = error
+        && let Some(refused) = source.downcast_ref::<MemoryRefused>()
+    {
+        return refused.clone().into();
     }
     BlockError::Corrupt { path: path.to_string(), reason: error.to_string() }
 }

@@ -191,7 +191,9 @@ async fn picked_rows_are_read_whatever_pages_lie_between() {
         for step in [2, 3, 7, 40, 119] {
             let wanted: Vec<usize> = (1..spans.len()).step_by(step).collect();
             let rows: Vec<_> = wanted.iter().map(|row| *row..row + 1).collect();
-            let stream = reader.read_rows(&rows, &Projection::everything()).expect("opens");
+            let stream = reader
+                .read_rows(&rows, &Projection::everything(), &MemoryBudget::new(ByteSize::from_mib(256)))
+                .expect("opens");
             let expected: Vec<_> = wanted.iter().map(|row| spans[*row].clone()).collect();
             assert_eq!(decoded(stream).await, expected, "every {step} of pages of {page_rows}");
         }
@@ -215,7 +217,10 @@ async fn rows_read_a_little_at_a_time_are_the_same_rows() {
     let all = Projection::everything();
     for entries in [vec![0, 1, 2], vec![1], vec![0, 2], vec![2]] {
         let rows: Vec<_> = entries.iter().map(|entry| runs.rows(*entry)).collect();
-        let expected = decoded(reader.read_rows(&rows, &all).expect("reads")).await;
+        let expected = decoded(
+            reader.read_rows(&rows, &all, &MemoryBudget::new(ByteSize::from_mib(256))).expect("reads"),
+        )
+        .await;
         let batches: Vec<_> =
             reader.trickle_rows(&rows, &all, 1_000).expect("reads").try_collect().await.expect("reads");
         assert!(batches.iter().all(|batch| batch.num_rows() <= 1_000));

@@ -9,7 +9,7 @@ use vivace_base::{BlockId, ErrorKind, UnixNanos};
 use vivace_model::TenantId;
 
 use super::collect::{collect, sweep};
-use super::job::{Done, discard, run};
+use super::job::{Done, Told, discard, run};
 use super::plan::nanos;
 use super::stats::Counters;
 use super::{
@@ -35,7 +35,9 @@ pub struct Compactor {
     tenants: Mutex<HashMap<TenantId, TenantState>>,
     /// Blocks that cannot be read are left as they are.
     damaged: Mutex<HashSet<BlockId>>,
-    stopping: Arc<AtomicBool>,
+    told: Told,
+    /// The job before gave way to queries: the next one does not, so that blocks are merged however much is asked.
+    gave_way: AtomicBool,
     stopped: Notify,
     task: Mutex<Option<JoinHandle<()>>>,
 }
@@ -57,17 +59,22 @@ impl Compactor {
         policies: Arc<dyn TenantPolicies>,
         context: CompactionContext,
     ) -> Arc<Self> {
-        Arc::new(Self {
+        let compactor = Arc::new(Self {
             options,
             policies,
             context,
             counters: Counters::default(),
             tenants: Mutex::default(),
             damaged: Mutex::default(),
-            stopping: Arc::default(),
+            told: Told::default(),
+            gave_way: AtomicBool::new(false),
             stopped: Notify::new(),
             task: Mutex::default(),
-        })
+        });
+        let give_way = Arc::clone(&compactor.told.give_way);
+        let relief = move |_| give_way.store(true, Ordering::Relaxed);
+        compactor.context.budget.on_shortage(Box::new(relief));
+        compactor
     }
 
     /// Works in the background from now on: when blocks come, and now and then.
@@ -79,7 +86,7 @@ impl Compactor {
 
     /// Stops between two pieces of work; a job under way is given up.
     pub async fn shutdown(&self) {
-        self.stopping.store(true, Ordering::Relaxed);
+        self.told.stop.store(true, Ordering::Relaxed);
         self.stopped.notify_one();
         let task = lock(&self.task).take();
         if let Some(task) = task
@@ -242,10 +249,14 @@ impl Compactor {
 
     /// Runs a job on a thread that it may keep busy.
     async fn run_aside(&self, tenant: &TenantId, job: &Job, id: BlockId) -> Result<Done, CompactionError> {
-        let (context, stopping) = (self.context.clone(), Arc::clone(&self.stopping));
+        let (context, mut told) = (self.context.clone(), self.told.clone());
+        told.give_way.store(false, Ordering::Relaxed);
+        if self.gave_way.swap(false, Ordering::Relaxed) {
+            told.give_way = Arc::default();
+        }
         let (tenant, job) = (tenant.clone(), job.clone());
         let runtime = tokio::runtime::Handle::current();
-        let work = move || runtime.block_on(run(&context, &stopping, &tenant, &job, id));
+        let work = move || runtime.block_on(run(&context, &told, &tenant, &job, id));
         let done = tokio::task::spawn_blocking(work).await;
         done.map_err(|error| CompactionError::Defect(error.to_string()))?
     }
@@ -258,6 +269,11 @@ impl Compactor {
     /// After trouble: a damaged block is not tried again, a tenant is not for a while.
     async fn leave_alone(&self, tenant: &TenantId, error: &CompactionError) {
         match error {
+            CompactionError::GaveWay => {
+                self.gave_way.store(true, Ordering::Relaxed);
+                self.count(&self.counters.gave_way);
+                tracing::debug!(%tenant, "compaction gives its memory to queries");
+            }
             CompactionError::NoMemory(refused) => {
                 self.count(&self.counters.waits_for_memory);
                 tracing::debug!(%tenant, %refused, "compaction waits for memory");
@@ -297,7 +313,7 @@ impl Compactor {
     }
 
     fn is_stopping(&self) -> bool {
-        self.stopping.load(Ordering::Relaxed)
+        self.told.stop.load(Ordering::Relaxed)
     }
 }
 

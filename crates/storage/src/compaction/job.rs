@@ -26,6 +26,15 @@ use crate::{BlockError, BlockMeta, BlockReader, Projection, limits, paths};
 /// How long a job steps back when queries are running.
 const STEP_BACK: Duration = Duration::from_millis(5);
 
+/// What a job under way may be told.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Told {
+    /// The server is stopping.
+    pub(super) stop: Arc<AtomicBool>,
+    /// Somebody needs the memory. A job that may not give way has a flag of its own, which nobody sets.
+    pub(super) give_way: Arc<AtomicBool>,
+}
+
 /// What a job did.
 #[derive(Debug)]
 pub(super) struct Done {
@@ -44,7 +53,7 @@ pub(super) struct Done {
 /// [`CompactionError`]; what was written is deleted if that can be done.
 pub(super) async fn run(
     context: &CompactionContext,
-    stopping: &Arc<AtomicBool>,
+    told: &Told,
     tenant: &TenantId,
     job: &Job,
     id: BlockId,
@@ -56,8 +65,9 @@ pub(super) async fn run(
         inputs.push(opened.map_err(CompactionError::input(meta.id))?);
     }
     memory.for_rows(&job.inputs, &inputs)?;
-    let mut pace = Pace::new(context, Arc::clone(stopping));
+    let mut pace = Pace::new(context, told.clone());
     let (runs, densities) = scan(&inputs, &job.inputs, &mut pace).await?;
+    memory.for_traces(runs.longest())?;
     let writer = BlockWriter::new(densities.choose())?.for_good();
     let mut output = Output::new(&context.store, tenant, id, pace);
     match write(&inputs, &runs, writer, &mut output, &mut memory).await {
@@ -227,16 +237,16 @@ fn unwritten(path: &Path, error: &object_store::Error) -> CompactionError {
 pub(super) struct Pace {
     budget: Arc<MemoryBudget>,
     clock: Arc<dyn Clock>,
-    stopping: Arc<AtomicBool>,
+    told: Told,
     /// When the last rest ended.
     rested: Duration,
 }
 
 impl Pace {
-    fn new(context: &CompactionContext, stopping: Arc<AtomicBool>) -> Self {
+    fn new(context: &CompactionContext, told: Told) -> Self {
         let (budget, clock) = (Arc::clone(&context.budget), Arc::clone(&context.clock));
         let rested = clock.monotonic();
-        Self { budget, clock, stopping, rested }
+        Self { budget, clock, told, rested }
     }
 
     /// Called after each piece of work.
@@ -248,10 +258,16 @@ impl Pace {
             rests -= 1;
         }
         self.rested = self.clock.monotonic();
-        if self.is_stopping() { Err(CompactionError::Stopped) } else { Ok(()) }
+        if self.is_stopping() {
+            Err(CompactionError::Stopped)
+        } else if self.told.give_way.load(Ordering::Relaxed) {
+            Err(CompactionError::GaveWay)
+        } else {
+            Ok(())
+        }
     }
 
     fn is_stopping(&self) -> bool {
-        self.stopping.load(Ordering::Relaxed)
+        self.told.stop.load(Ordering::Relaxed)
     }
 }

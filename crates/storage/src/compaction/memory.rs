@@ -54,7 +54,6 @@ impl JobMemory {
             runs,
             traces.saturating_mul(limits::INDEX_TRACE),
             rows.saturating_mul(limits::INDEX_ROW),
-            rows.min(limits::REMEMBERED_SPANS as u64) * REMEMBERED_SPAN,
             open.saturating_mul(largest_group.saturating_add(OPEN_INPUT)),
             in_group(rows, bytes),
             limits::INDEX_BUILD,
@@ -70,6 +69,12 @@ impl JobMemory {
         let left = self.budget.limit().bytes() / limits::COMPACTION_LEAVES;
         // Only to see that it is there.
         self.budget.reserve(Holder::Compaction, left).map(drop)
+    }
+
+    /// Takes what the writer remembers of the longest trace.
+    pub(super) fn for_traces(&mut self, longest: usize) -> Result<(), MemoryRefused> {
+        self.fixed += longest.min(limits::REMEMBERED_SPANS) as u64 * REMEMBERED_SPAN;
+        self.resize()
     }
 
     /// Takes more when a batch is larger than any before.

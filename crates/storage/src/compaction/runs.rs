@@ -103,6 +103,11 @@ impl SortedRuns {
         self.0.chunk_by(|a, b| a.trace == b.trace)
     }
 
+    /// How many rows the longest trace has.
+    pub(super) fn longest(&self) -> usize {
+        self.traces().map(rows_of).max().unwrap_or_default()
+    }
+
     /// For each input the rows of traces that are in one run only, as ascending ranges.
     pub(super) fn single_ranges(&self, inputs: usize) -> Vec<Vec<Range<usize>>> {
         let mut ranges: Vec<Vec<Range<usize>>> = vec![Vec::new(); inputs];

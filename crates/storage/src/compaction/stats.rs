@@ -22,6 +22,8 @@ pub struct CompactionStats {
     pub errors: u64,
     /// Jobs that had to wait for memory.
     pub waits_for_memory: u64,
+    /// Jobs that were given up since queries needed the memory.
+    pub gave_way: u64,
     /// Jobs whose inputs were gone when they were done.
     pub jobs_in_vain: u64,
     /// Time spent on jobs.
@@ -73,6 +75,7 @@ pub(super) struct Counters {
     levels: Mutex<[LevelStats; LEVELS]>,
     pub(super) errors: AtomicU64,
     pub(super) waits_for_memory: AtomicU64,
+    pub(super) gave_way: AtomicU64,
     pub(super) jobs_in_vain: AtomicU64,
     busy_nanos: AtomicU64,
     pub(super) blocks_expired: AtomicU64,
@@ -117,6 +120,7 @@ impl Counters {
             levels: *self.levels.lock().unwrap_or_else(PoisonError::into_inner),
             errors: read(&self.errors),
             waits_for_memory: read(&self.waits_for_memory),
+            gave_way: read(&self.gave_way),
             jobs_in_vain: read(&self.jobs_in_vain),
             busy: Duration::from_nanos(read(&self.busy_nanos)),
             blocks_expired: read(&self.blocks_expired),

@@ -49,7 +49,7 @@ async fn block(spans: &[Span]) -> (Arc<dyn ObjectStore>, TenantId, BlockMeta) {
 }
 
 async fn picked(reader: &BlockReader, rows: &[std::ops::Range<usize>]) -> Vec<Span> {
-    decoded(reader.read_rows(rows, &Projection::everything()).expect("opens")).await
+    decoded(reader.read_rows(rows, &Projection::everything(), &budget()).expect("opens")).await
 }
 
 #[tokio::test]
