@@ -26,7 +26,7 @@ async fn every_field_comes_back_as_it_was_sent() {
             for _ in 0..1 + random.below(REQUESTS_PER_BLOCK) {
                 let request = wild.request(TRACES);
                 let accepted = store.export(&request).await;
-                assert_eq!((accepted.rejected, accepted.message.as_str()), (0, ""), "seed {seed}");
+                assert_eq!((accepted.rejected(), accepted.message.as_str()), (0, ""), "seed {seed}");
                 sent.extend(request.resource_spans);
             }
             store.cut().await;

@@ -11,6 +11,9 @@ use vivace_storage::block::join_batches;
 use vivace_storage::columns::AttributeOrder;
 use vivace_testkit::MeshGenerator;
 
+/// Attributes may be as long by default.
+const LONGEST: usize = 2048;
+
 /// A request as a collector sends it: spans of whole traces, by the service that reports them.
 fn request(mesh: &mut MeshGenerator, traces: usize) -> Vec<u8> {
     ExportTraceServiceRequest { resource_spans: encode(&mesh.traces(traces)) }.encode_to_vec()
@@ -27,7 +30,7 @@ fn decoding(c: &mut Criterion) {
         let body = request(&mut mesh(1, wide), traces);
         let spans = traces * MeshGenerator::SPANS_PER_TRACE;
         let order = AttributeOrder::default();
-        let batch = columns(&body, &order).expect("well-formed").spans;
+        let batch = columns(&body, &order, LONGEST).expect("well-formed").spans;
         eprintln!(
             "{name}: {} B of OTLP and {} B of columns a span, {} columns",
             body.len() / spans,
@@ -36,7 +39,7 @@ fn decoding(c: &mut Criterion) {
         );
         group.throughput(Throughput::Elements(spans as u64));
         group.bench_function(BenchmarkId::new("columns", name), |b| {
-            b.iter(|| columns(black_box(&body), &order).expect("well-formed"));
+            b.iter(|| columns(black_box(&body), &order, LONGEST).expect("well-formed"));
         });
         group.bench_function(BenchmarkId::new("prost", name), |b| {
             b.iter(|| ExportTraceServiceRequest::decode(black_box(body.as_slice())).expect("well-formed"));
@@ -47,7 +50,7 @@ fn decoding(c: &mut Criterion) {
 
 fn batches(count: usize, wide: bool, order: &AttributeOrder) -> Vec<RecordBatch> {
     let mut mesh = mesh(2, wide);
-    (0..count).map(|_| columns(&request(&mut mesh, 50), order).expect("well-formed").spans).collect()
+    (0..count).map(|_| columns(&request(&mut mesh, 50), order, LONGEST).expect("well-formed").spans).collect()
 }
 
 fn joining(c: &mut Criterion) {

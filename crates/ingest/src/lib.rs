@@ -9,4 +9,6 @@ pub mod otlp;
 mod pipeline;
 
 pub use error::IngestError;
-pub use pipeline::{Accepted, Ingest, IngestContext, IngestOptions, IngestStats};
+pub use pipeline::{
+    Accepted, Ingest, IngestContext, IngestOptions, IngestPolicies, IngestPolicy, IngestStats,
+};

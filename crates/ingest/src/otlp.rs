@@ -2,6 +2,7 @@
 
 mod any;
 mod columns;
+mod count;
 #[cfg(test)]
 mod decode;
 mod encode;
@@ -16,8 +17,9 @@ use prost::Message;
 use crate::IngestError;
 
 pub use columns::{Columns, columns};
+pub use count::count_spans;
 pub use encode::{encode, key_value};
-pub use rejections::Rejections;
+pub use rejections::{Rejections, Truncated};
 
 /// Turns a JSON request into a binary one.
 ///

@@ -1,10 +1,11 @@
+use std::fmt::Debug;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use arrow::array::RecordBatch;
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use object_store::ObjectStore;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
@@ -17,11 +18,13 @@ use crate::IngestError;
 use crate::cut::Cutter;
 use crate::head::{Head, HeadSink, Prepared};
 use crate::join::Joiner;
-use crate::otlp::{self, Columns, Rejections};
+use crate::otlp::{self, Columns, Rejections, Truncated};
 
 /// Format tag of write-ahead log records: a binary OTLP `ExportTraceServiceRequest` as it was received. Its spans with bad
 /// ids were refused and do not count.
 const OTLP_PROTOBUF: u8 = 1;
+/// The same, followed by the length at which keys and texts of attributes were cut: four bytes, little endian.
+const CUT_OTLP_PROTOBUF: u8 = 2;
 /// Requests above this many bytes are converted on a thread of their own, so that they hold up nobody.
 const LARGE_REQUEST: usize = 256 * 1024;
 /// How long a batch waits for room in the head before it is refused: this often, this long.
@@ -52,6 +55,28 @@ pub struct IngestContext {
     pub clock: Arc<dyn Clock>,
     /// Randomness.
     pub randomness: Arc<dyn Randomness>,
+    /// What each tenant may send.
+    pub policies: Arc<dyn IngestPolicies>,
+}
+
+/// What is taken of a tenant's spans.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct IngestPolicy {
+    /// Keys and texts of attributes that are longer are cut.
+    pub max_attribute_bytes: usize,
+}
+
+/// Looks up a tenant's policy, for each request.
+pub trait IngestPolicies: Send + Sync + Debug {
+    /// What holds for the tenant now.
+    fn policy(&self, tenant: &TenantId) -> IngestPolicy;
+}
+
+/// The same for every tenant.
+impl IngestPolicies for IngestPolicy {
+    fn policy(&self, _: &TenantId) -> IngestPolicy {
+        *self
+    }
 }
 
 /// What became of a batch.
@@ -59,10 +84,22 @@ pub struct IngestContext {
 pub struct Accepted {
     /// Spans that are durable and queryable now.
     pub accepted: u64,
-    /// Spans that were refused; OTLP `rejected_spans`.
-    pub rejected: u64,
-    /// Why, and which, and which attributes were left out; OTLP `error_message`. Empty when all was taken as it is.
+    /// Spans that were refused for their trace id.
+    pub invalid_trace_id: u64,
+    /// Spans that were refused for their span id.
+    pub invalid_span_id: u64,
+    /// Keys and texts of attributes that were cut.
+    pub truncated: Truncated,
+    /// Which were refused and why, and which attributes were left out or cut; OTLP `error_message`. Empty when all was
+    /// taken as it is.
     pub message: String,
+}
+
+impl Accepted {
+    /// Spans that were refused; OTLP `rejected_spans`.
+    pub fn rejected(&self) -> u64 {
+        self.invalid_trace_id + self.invalid_span_id
+    }
 }
 
 /// What has been taken in since the start, for `/metrics`.
@@ -102,6 +139,7 @@ pub struct Ingest {
     cutter: Arc<Cutter>,
     catalogs: Arc<Catalogs>,
     budget: Arc<MemoryBudget>,
+    policies: Arc<dyn IngestPolicies>,
     order: Arc<AttributeOrder>,
     counters: Counters,
     joining: JoinHandle<()>,
@@ -120,7 +158,7 @@ impl Ingest {
             WalOptions::new(&options.wal_dir, Arc::clone(&context.clock), Arc::clone(&context.randomness));
         let (wal, replay) = Wal::open(wal_options, HeadSink(Arc::clone(&head)))?;
         head.set_writer(wal.writer_id());
-        let IngestContext { catalogs, budget, .. } = context.clone();
+        let IngestContext { catalogs, budget, policies, .. } = context.clone();
         let cutter = Arc::new(Cutter::new(&options, context, Arc::clone(&head), Arc::clone(&wal)));
         let stopping = Arc::new(Notify::new());
         let order = Arc::new(AttributeOrder::default());
@@ -131,6 +169,7 @@ impl Ingest {
             cutter: Arc::clone(&cutter),
             catalogs,
             budget,
+            policies,
             order,
             counters: Counters::default(),
             joining: tokio::spawn(Arc::new(joiner).run()),
@@ -158,11 +197,14 @@ impl Ingest {
         tenant: &TenantId,
         payload: Bytes,
     ) -> Result<Accepted, IngestError> {
-        let Columns { spans, rejections } = self.decode(payload.clone()).await?;
+        let IngestPolicy { max_attribute_bytes } = self.policies.policy(tenant);
+        let Columns { spans, rejections } = self.decode(payload.clone(), max_attribute_bytes).await?;
         self.count_rejections(&rejections);
         let outcome = Accepted {
             accepted: spans.num_rows() as u64,
-            rejected: rejections.total(),
+            invalid_trace_id: rejections.invalid_trace_id,
+            invalid_span_id: rejections.invalid_span_id,
+            truncated: rejections.truncated,
             message: rejections.message(),
         };
         if outcome.accepted == 0 {
@@ -171,19 +213,24 @@ impl Ingest {
         self.catalogs.get_or_create(tenant).await?;
         let attachment = self.prepare(spans).await?;
         let bytes = payload.len() as u64;
-        let record = Record { tenant: tenant.clone(), format: OTLP_PROTOBUF, payload, attachment };
+        let (format, payload) = match outcome.truncated.total() {
+            0 => (OTLP_PROTOBUF, payload),
+            _ => (CUT_OTLP_PROTOBUF, with_cut(payload, max_attribute_bytes)),
+        };
+        let record = Record { tenant: tenant.clone(), format, payload, attachment };
         self.wal.append(record).await?;
         self.counters.spans.fetch_add(outcome.accepted, Ordering::Relaxed);
         self.counters.bytes.fetch_add(bytes, Ordering::Relaxed);
         Ok(outcome)
     }
 
-    async fn decode(&self, payload: Bytes) -> Result<Columns, IngestError> {
+    async fn decode(&self, payload: Bytes, max_attribute_bytes: usize) -> Result<Columns, IngestError> {
         if payload.len() <= LARGE_REQUEST {
-            return otlp::columns(&payload, &self.order);
+            return otlp::columns(&payload, &self.order, max_attribute_bytes);
         }
         let order = Arc::clone(&self.order);
-        let decode = tokio::task::spawn_blocking(move || otlp::columns(&payload, &order));
+        let decode =
+            tokio::task::spawn_blocking(move || otlp::columns(&payload, &order, max_attribute_bytes));
         decode.await.map_err(|error| IngestError::Defect(error.to_string()))?
     }
 
@@ -302,15 +349,20 @@ impl Ingest {
     }
 
     fn replayed_columns(&self, record: &Replayed) -> Option<RecordBatch> {
-        if record.format != OTLP_PROTOBUF {
+        let known = match record.format {
+            OTLP_PROTOBUF => Some((record.payload.as_ref(), usize::MAX)),
+            CUT_OTLP_PROTOBUF => without_cut(&record.payload),
+            _ => None,
+        };
+        let Some((payload, max_attribute_bytes)) = known else {
             tracing::error!(
                 seq = record.seq,
                 format = record.format,
                 "unknown record in the write-ahead log; skipped"
             );
             return None;
-        }
-        match otlp::columns(&record.payload, &self.order) {
+        };
+        match otlp::columns(payload, &self.order, max_attribute_bytes) {
             Ok(columns) => Some(columns.spans),
             Err(error) => {
                 tracing::error!(seq = record.seq, %error, "undecodable record in the write-ahead log; skipped");
@@ -318,6 +370,20 @@ impl Ingest {
             }
         }
     }
+}
+
+/// A payload of which attributes were cut at this length, so that replay cuts it there whatever the limit is then.
+fn with_cut(payload: Bytes, max_attribute_bytes: usize) -> Bytes {
+    // No request is so long that anything is cut at a length that 32 bits cannot say.
+    let length = u32::try_from(max_attribute_bytes).unwrap_or(u32::MAX);
+    let mut payload = BytesMut::from(payload);
+    payload.extend_from_slice(&length.to_le_bytes());
+    payload.freeze()
+}
+
+fn without_cut(payload: &[u8]) -> Option<(&[u8], usize)> {
+    let (payload, length) = payload.split_last_chunk()?;
+    Some((payload, usize::try_from(u32::from_le_bytes(*length)).ok()?))
 }
 
 impl Drop for Ingest {

@@ -3,9 +3,10 @@ use std::time::Duration;
 
 use object_store::ObjectStore;
 use tokio::time::timeout;
-use vivace_base::MemoryBudget;
+use vivace_base::{ByteSize, MemoryBudget};
 use vivace_model::{TenantId, Tenants, TraceId};
-use vivace_storage::{Catalogs, LiveSpans, Snapshot};
+use vivace_storage::block::ReadMeter;
+use vivace_storage::{BlockReader, Catalogs, LiveSpans, Snapshot};
 
 use crate::admission::{Admission, AdmissionStats, Claim};
 use crate::blocks::OpenBlocks;
@@ -18,9 +19,9 @@ use crate::source::{Damage, Piece, Source};
 use crate::spread::SpreadCache;
 use crate::tags;
 use crate::{
-    MetricsRequest, MetricsResponse, Progress, QueryError, SearchRequest, SearchResponse, ServiceGraph,
-    ServiceGraphRequest, TagNames, TagNamesRequest, TagValues, TagValuesRequest, TracePortions,
-    TraceResponse,
+    MetricsRequest, MetricsResponse, Progress, QueryError, QueryPolicies, QueryPolicy, SearchRequest,
+    SearchResponse, ServiceGraph, ServiceGraphRequest, TagNames, TagNamesRequest, TagValues,
+    TagValuesRequest, TracePortions, TraceResponse,
 };
 
 /// How queries run.
@@ -30,8 +31,6 @@ pub struct QueryOptions {
     pub max_concurrent: usize,
     /// At most this many wait; more are refused.
     pub max_waiting: usize,
-    /// How long a query may take, waiting included.
-    pub deadline: Duration,
     /// On how many threads one query runs.
     pub parallelism: usize,
 }
@@ -42,19 +41,18 @@ const ESTIMATE_PER_THREAD: u64 = 1 << 20;
 /// Runs a query in its turn, anew for as long as memory is refused and there may be more, within the deadline. The body may
 /// run several times. A macro, since the compiler cannot tell of an asynchronous closure that its future may be sent.
 macro_rules! in_turn {
-    ($engine:expr, $claim:expr, |$memory:ident| $body:block) => {
-        $engine
-            .within_deadline(async {
-                let mut turn = $engine.admission.turn($claim);
-                loop {
-                    let $memory = turn.begin().await?;
-                    let outcome = async { $body }.await;
-                    if let Some(outcome) = turn.end(outcome) {
-                        break outcome;
-                    }
+    ($engine:expr, $policy:expr, $claim:expr, |$memory:ident| $body:block) => {
+        within($policy.deadline, async {
+            let mut turn = $engine.admission.turn($claim);
+            loop {
+                let $memory = turn.begin().await?;
+                let outcome = async { $body }.await;
+                if let Some(outcome) = turn.end(outcome) {
+                    break outcome;
                 }
-            })
-            .await
+            }
+        })
+        .await
     };
 }
 
@@ -78,6 +76,8 @@ pub struct QueryContext {
     pub live: Arc<dyn LiveSpans>,
     /// Where memory comes from.
     pub budget: Arc<MemoryBudget>,
+    /// What each tenant may ask.
+    pub policies: Arc<dyn QueryPolicies>,
 }
 
 /// Answers questions over the live head and the blocks of a tenant.
@@ -112,7 +112,7 @@ impl QueryEngine {
         }
     }
 
-    /// The newest traces that match. When the deadline passes, those found by then, marked partial.
+    /// The newest traces that match. When the deadline passes or too much is read, those found by then, marked partial.
     ///
     /// # Errors
     /// [`QueryError`] says why there is no answer.
@@ -126,43 +126,43 @@ impl QueryEngine {
             Joined::Answered(outcome) => return outcome,
             Joined::Lead(lead) => lead,
         };
+        let policy = self.policy(tenants);
         let mut response = SearchResponse::default();
         let mut begun = false;
         let work = async {
-            let mut turn = self.admission.turn(self.claim(tenants));
+            let mut turn = self.admission.turn(self.claim(tenants, policy));
             loop {
                 let memory = turn.begin().await?;
                 begun = true;
                 response = SearchResponse::default();
                 lead.looks_at(|| self.view(tenants));
-                let outcome = self.search_once(tenants, request, &memory, &mut response, progress).await;
+                let outcome = self.search_once(tenants, policy, request, &memory, &mut response, progress).await;
                 if let Some(outcome) = turn.end(outcome) {
                     break outcome;
                 }
             }
         };
-        let outcome = match timeout(self.options.deadline, work).await {
-            Ok(Ok(partial)) => Ok(SearchResponse { partial, ..response }),
+        let outcome = match timeout(policy.deadline, work).await {
+            Ok(Ok(partial)) => Ok(partial),
+            Ok(Err(error @ QueryError::TooMuchScanned(_))) => Ok(Some(error.to_string())),
             Ok(Err(error)) => Err(error),
             Err(_) if !begun => Err(QueryError::Busy),
-            Err(_) => {
-                let partial = Some(format!("deadline of {:?} exceeded", self.options.deadline));
-                Ok(SearchResponse { partial, ..response })
-            }
+            Err(_) => Ok(Some(format!("deadline of {:?} exceeded: `query_deadline`", policy.deadline))),
         };
-        lead.land(outcome)
+        lead.land(outcome.map(|partial| SearchResponse { partial, ..response }))
     }
 
     /// Fills the response; why it may not be complete.
     async fn search_once(
         &self,
         tenants: &Tenants,
+        policy: QueryPolicy,
         request: &SearchRequest,
         memory: &Arc<MemoryBudget>,
         response: &mut SearchResponse,
         progress: Progress<'_, SearchResponse>,
     ) -> Result<Option<String>, QueryError> {
-        let source = self.source(tenants, memory).await?;
+        let source = self.source(tenants, memory, policy.max_bytes_scanned).await?;
         let context = self.search_context(source, memory);
         search(&context, request, response, progress).await?;
         Ok(context.source.partial())
@@ -182,29 +182,31 @@ impl QueryEngine {
             Joined::Answered(outcome) => return outcome,
             Joined::Lead(lead) => lead,
         };
+        let policy = self.policy(tenants);
         let work = async {
-            let mut turn = self.admission.turn(self.claim(tenants));
+            let mut turn = self.admission.turn(self.claim(tenants, policy));
             loop {
                 let memory = turn.begin().await?;
                 lead.looks_at(|| self.view(tenants));
-                let outcome = self.metrics_once(tenants, request, &memory, progress).await;
+                let outcome = self.metrics_once(tenants, policy, request, &memory, progress).await;
                 if let Some(outcome) = turn.end(outcome) {
                     break outcome;
                 }
             }
         };
-        let outcome = self.within_deadline(work).await;
+        let outcome = within(policy.deadline, work).await;
         lead.land(outcome)
     }
 
     async fn metrics_once(
         &self,
         tenants: &Tenants,
+        policy: QueryPolicy,
         request: &MetricsRequest,
         memory: &Arc<MemoryBudget>,
         progress: Progress<'_, MetricsResponse>,
     ) -> Result<MetricsResponse, QueryError> {
-        let source = self.source(tenants, memory).await?;
+        let source = self.source(tenants, memory, policy.max_bytes_scanned).await?;
         let repeats = RepeatsOf { cache: &self.repeats, tenants };
         let context = self.search_context(source, memory);
         let answer = metrics(&context, repeats, request, progress).await?;
@@ -224,8 +226,9 @@ impl QueryEngine {
         tenants: &Tenants,
         request: &ServiceGraphRequest,
     ) -> Result<ServiceGraph, QueryError> {
-        in_turn!(self, self.claim(tenants), |memory| {
-            let source = self.source(tenants, &memory).await?;
+        let policy = self.policy(tenants);
+        in_turn!(self, policy, self.claim(tenants, policy), |memory| {
+            let source = self.source(tenants, &memory, policy.max_bytes_scanned).await?;
             let corrections = CorrectionsOf { cache: &self.corrections, tenants };
             service_graph(&self.search_context(source, &memory), corrections, request).await
         })
@@ -236,8 +239,9 @@ impl QueryEngine {
     /// # Errors
     /// [`QueryError`] says why there is no answer.
     pub async fn trace(&self, tenants: &Tenants, id: TraceId) -> Result<TraceResponse, QueryError> {
-        in_turn!(self, Claim { large: true, ..self.claim(tenants) }, |memory| {
-            let source = self.source(tenants, &memory).await?;
+        let policy = self.policy(tenants);
+        in_turn!(self, policy, Claim { large: true, ..self.claim(tenants, policy) }, |memory| {
+            let source = self.source(tenants, &memory, None).await?;
             let trace = TracePortions::find(&source, &memory, id).await?;
             Ok(TraceResponse { trace, partial: source.partial() })
         })
@@ -253,8 +257,9 @@ impl QueryEngine {
         request: &TagNamesRequest,
         progress: Progress<'_, TagNames>,
     ) -> Result<TagNames, QueryError> {
-        in_turn!(self, self.claim(tenants), |memory| {
-            let source = self.source(tenants, &memory).await?;
+        let policy = self.policy(tenants);
+        in_turn!(self, policy, self.claim(tenants, policy), |memory| {
+            let source = self.source(tenants, &memory, policy.max_bytes_scanned).await?;
             tags::names(&self.search_context(source, &memory), request, progress).await
         })
     }
@@ -269,8 +274,9 @@ impl QueryEngine {
         request: &TagValuesRequest,
         progress: Progress<'_, TagValues>,
     ) -> Result<TagValues, QueryError> {
-        in_turn!(self, self.claim(tenants), |memory| {
-            let source = self.source(tenants, &memory).await?;
+        let policy = self.policy(tenants);
+        in_turn!(self, policy, self.claim(tenants, policy), |memory| {
+            let source = self.source(tenants, &memory, policy.max_bytes_scanned).await?;
             tags::values(&self.search_context(source, &memory), request, progress).await
         })
     }
@@ -281,20 +287,17 @@ impl QueryEngine {
         QueryStats { admission: self.admission.stats(), shared }
     }
 
-    fn claim<'a>(&self, tenants: &'a Tenants) -> Claim<'a> {
+    fn policy(&self, tenants: &Tenants) -> QueryPolicy {
+        self.context.policies.policy(tenants)
+    }
+
+    fn claim<'a>(&self, tenants: &'a Tenants, policy: QueryPolicy) -> Claim<'a> {
         let estimate = ESTIMATE_PER_THREAD * self.options.parallelism.max(1) as u64;
-        Claim { tenants, most_of_tenants: self.options.max_concurrent, estimate, large: false }
+        Claim { tenants, most_of_tenants: policy.max_concurrent, estimate, large: false }
     }
 
     fn search_context<'a>(&self, source: Arc<Source>, memory: &'a Arc<MemoryBudget>) -> SearchContext<'a> {
         SearchContext { budget: memory, source, parallelism: self.options.parallelism.max(1) }
-    }
-
-    async fn within_deadline<T>(
-        &self,
-        work: impl Future<Output = Result<T, QueryError>>,
-    ) -> Result<T, QueryError> {
-        timeout(self.options.deadline, work).await.unwrap_or(Err(QueryError::Deadline))
     }
 
     /// Which spans there are now: two answers about the same have the same.
@@ -309,14 +312,21 @@ impl QueryEngine {
 
     /// What all tenants have, as one. A tenant's head snapshot is taken first and its catalog's second: spans that move
     /// from one to the other in between are seen twice, never missed, and dropped by what the catalog says it covers.
-    async fn source(&self, tenants: &Tenants, memory: &Arc<MemoryBudget>) -> Result<Arc<Source>, QueryError> {
-        let damage = Damage::default();
+    /// Of blocks' spans at most `max_bytes` can be read.
+    async fn source(
+        &self,
+        tenants: &Tenants,
+        memory: &Arc<MemoryBudget>,
+        max_bytes: Option<ByteSize>,
+    ) -> Result<Arc<Source>, QueryError> {
+        let (damage, meter) = (Damage::default(), ReadMeter::new(max_bytes));
         let (mut pieces, mut count, mut bytes) = (Vec::new(), 0, 0);
         for tenant in tenants.iter() {
             let live = self.context.live.snapshot(tenant);
             let catalog = self.context.catalogs.get(tenant)?;
             let snapshot = catalog.map(|catalog| catalog.snapshot()).unwrap_or_default();
-            pieces.extend(self.open(tenant, &snapshot, &damage).await?);
+            let readers = self.open(tenant, &snapshot, &damage).await?;
+            pieces.extend(readers.into_iter().map(|reader| Piece::Block(reader.metered(&meter))));
             let covered = snapshot.covered_through(&live.writer);
             for spans in live.uncovered(covered) {
                 pieces.push(Piece::Live(spans?));
@@ -333,17 +343,24 @@ impl QueryEngine {
         tenant: &TenantId,
         snapshot: &Snapshot,
         damage: &Damage,
-    ) -> Result<Vec<Piece>, QueryError> {
-        let mut pieces = Vec::with_capacity(snapshot.blocks.len());
+    ) -> Result<Vec<BlockReader>, QueryError> {
+        let mut readers = Vec::with_capacity(snapshot.blocks.len());
         for meta in &snapshot.blocks {
             match self.blocks.open(tenant, meta).await {
-                Ok(reader) => pieces.push(Piece::Block(reader)),
+                Ok(reader) => readers.push(reader),
                 Err(error) if damage.note(&error) => {}
                 Err(error) => return Err(error.into()),
             }
         }
-        Ok(pieces)
+        Ok(readers)
     }
+}
+
+async fn within<T>(
+    deadline: Duration,
+    work: impl Future<Output = Result<T, QueryError>>,
+) -> Result<T, QueryError> {
+    timeout(deadline, work).await.unwrap_or(Err(QueryError::Deadline(deadline)))
 }
 
 impl std::fmt::Debug for QueryEngine {

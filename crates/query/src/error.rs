@@ -1,8 +1,10 @@
 use std::sync::Arc;
+use std::time::Duration;
 
 use arrow::error::ArrowError;
-use vivace_base::{ErrorKind, MemoryRefused};
+use vivace_base::{ByteSize, ErrorKind, MemoryRefused};
 use vivace_model::TraceId;
+use vivace_storage::block::TooMuchRead;
 use vivace_storage::{BlockError, CatalogError, ColumnError};
 
 /// Why there is no answer.
@@ -22,6 +24,12 @@ pub enum QueryError {
         /// How much is missing.
         refused: MemoryRefused,
     },
+    /// The query would read more of blocks than its tenant may have read.
+    #[error(
+        "the query reads more than the {0} of blocks that `max_bytes_scanned` allows: ask for a shorter time or \
+         more selectively, or raise it (`read.max_bytes_scanned` of the tenant)"
+    )]
+    TooMuchScanned(ByteSize),
     /// A block could not be read.
     #[error(transparent)]
     Block(BlockError),
@@ -32,8 +40,8 @@ pub enum QueryError {
     #[error("too many queries are running: retry later")]
     Busy,
     /// The deadline passed before there was anything to answer.
-    #[error("the query took longer than its deadline: ask for less")]
-    Deadline,
+    #[error("the query took longer than the {0:?} of its deadline, `query_deadline`: ask for less")]
+    Deadline(Duration),
     /// The same question was asked by another, and this came of it.
     #[error(transparent)]
     Shared(Arc<QueryError>),
@@ -48,9 +56,10 @@ impl QueryError {
         match self {
             Self::Invalid(_) => ErrorKind::InvalidInput,
             Self::NoMemory(_) | Self::TooLargeTrace { .. } | Self::Busy => ErrorKind::Overloaded,
+            Self::TooMuchScanned(_) => ErrorKind::TooLarge,
             Self::Block(error) => error.kind(),
             Self::Catalog(error) => error.kind(),
-            Self::Deadline => ErrorKind::DeadlineExceeded,
+            Self::Deadline(_) => ErrorKind::DeadlineExceeded,
             Self::Shared(error) => error.kind(),
             Self::Execution(_) => ErrorKind::Internal,
         }
@@ -62,6 +71,7 @@ impl From<BlockError> for QueryError {
     fn from(error: BlockError) -> Self {
         match error {
             BlockError::NoMemory(refused) => Self::NoMemory(refused),
+            BlockError::TooMuchRead(TooMuchRead(limit)) => Self::TooMuchScanned(limit),
             error => Self::Block(error),
         }
     }

@@ -14,6 +14,7 @@ mod look;
 mod metrics;
 mod pipeline;
 mod plan;
+mod policy;
 mod portions;
 mod prune;
 mod repeats;
@@ -33,4 +34,5 @@ pub use api::{
 pub use engine::{QueryContext, QueryEngine, QueryOptions, QueryStats};
 pub use error::QueryError;
 pub use graph::{Latency, ServiceEdge, ServiceGraph, ServiceGraphRequest, ServiceNode};
+pub use policy::{QueryPolicies, QueryPolicy};
 pub use portions::{TracePortions, WholeTrace};

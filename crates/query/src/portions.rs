@@ -30,6 +30,8 @@ pub struct TracePortions {
     /// Read already.
     first: Option<Vec<Span>>,
     rest: Rest,
+    /// How many more spans are given out.
+    left: usize,
 }
 
 /// All spans of a trace at once, and the memory they take.
@@ -58,7 +60,8 @@ impl TracePortions {
     ) -> Result<Option<Self>, QueryError> {
         let mut merge = Merge::new(source, budget, id).await?;
         let first = merge.portion().await?;
-        let portions = |first| Self { id, first: Some(first), rest: Rest::Stored(Box::new(merge)) };
+        let portions =
+            |first| Self { id, first: Some(first), rest: Rest::Stored(Box::new(merge)), left: usize::MAX };
         Ok(first.map(portions))
     }
 
@@ -66,7 +69,12 @@ impl TracePortions {
     pub fn of(trace: Trace, reserved: Option<Reservation>) -> Self {
         let id = trace.id();
         let rest = Rest::Assembled { spans: trace.into_spans().into_iter(), _reserved: reserved };
-        Self { id, first: None, rest }
+        Self { id, first: None, rest, left: usize::MAX }
+    }
+
+    /// Only the first so many spans, at least one.
+    pub fn first_spans(self, count: usize) -> Self {
+        Self { left: count.max(1), ..self }
     }
 
     /// The trace's id.
@@ -87,6 +95,18 @@ impl TracePortions {
     /// # Errors
     /// [`QueryError`] when the rest cannot be read; what was read so far is not all.
     pub async fn next(&mut self) -> Result<Option<Vec<Span>>, QueryError> {
+        if self.left == 0 {
+            return Ok(None);
+        }
+        let mut portion = self.read_next().await?;
+        if let Some(spans) = &mut portion {
+            spans.truncate(self.left);
+            self.left -= spans.len();
+        }
+        Ok(portion)
+    }
+
+    async fn read_next(&mut self) -> Result<Option<Vec<Span>>, QueryError> {
         if let Some(first) = self.first.take() {
             return Ok(Some(first));
         }

@@ -26,6 +26,7 @@ mod json;
 mod mcp;
 mod messages;
 mod metrics;
+mod overrides;
 mod params;
 mod search;
 mod status;
@@ -72,9 +73,9 @@ fn routes() -> Vec<(&'static str, MethodRouter<App>)> {
         ("/status", any(status::overview)),
         ("/status/version", any(status::version)),
         ("/status/config", any(status::config)),
-        ("/status/runtime_config", any(status::runtime_config)),
-        ("/status/overrides", any(status::overrides)),
-        ("/status/overrides/{tenant}", any(status::tenant_overrides)),
+        ("/status/runtime_config", any(overrides::runtime_config)),
+        ("/status/overrides", any(overrides::list)),
+        ("/status/overrides/{tenant}", any(overrides::of_tenant)),
         ("/status/services", any(status::services)),
         ("/status/endpoints", any(status::endpoints)),
     ]

@@ -15,6 +15,8 @@ mod when;
 use vivace_base::ErrorKind;
 use vivace_traceql::{MAX_TEXT, Query, parse_validated};
 
+use crate::config::Limits;
+
 pub(crate) use attributes::{Answer, TagNamesQuestion, TagValuesQuestion};
 pub(crate) use graph::ServiceGraphQuestion;
 pub(crate) use logfmt::parse as parse_logfmt;
@@ -30,6 +32,11 @@ pub(crate) struct InvalidQuestion(String);
 impl InvalidQuestion {
     pub(crate) fn new(reason: impl Into<String>) -> Self {
         Self(reason.into())
+    }
+
+    /// More is asked for than the limit of this name allows.
+    fn beyond(limit: &'static str, reason: String) -> Self {
+        Self(format!("{reason}: ask for less, or {}", Limits::raise(limit)))
     }
 
     /// Always [`ErrorKind::InvalidInput`].

@@ -10,6 +10,7 @@ use crate::api;
 use crate::bench::{self, BenchArgs};
 use crate::config::{self, Config, ConfigArgs};
 use crate::demo::{self, DemoArgs};
+use crate::limits::TenantLimits;
 use crate::query_cli::{self, QueryArgs};
 use crate::{logging, serve};
 
@@ -71,6 +72,9 @@ fn serve(args: &ServeArgs) -> ExitCode {
         Err(error) => return fail(USAGE, &error),
     };
     if args.check_config {
+        if let Err(error) = TenantLimits::load(&config) {
+            return fail(USAGE, &error);
+        }
         return print(&config.to_yaml());
     }
     if let Err(error) = logging::start(&config.log_level, config.log_format) {

@@ -1,7 +1,9 @@
-//! What can be configured. The table at the end of this file is the only place that names a key: the struct, the
-//! flags, the environment variables, the YAML keys and `docs/configuration.md` all come from it.
+//! What can be configured. The table at the end of this file, and that of limits in `config/limits.rs`, are the only
+//! places that name a key: the structs, the flags, the environment variables, the YAML keys and
+//! `docs/configuration.md` all come from them.
 
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use vivace_base::ByteSize;
@@ -12,16 +14,20 @@ use crate::logging::LogFormat;
 mod args;
 mod docs;
 mod file;
+mod limits;
 mod memory;
+mod overrides;
 mod setting;
 
 pub(crate) use args::ConfigArgs;
 pub(crate) use docs::markdown;
+pub(crate) use limits::Limits;
 pub(crate) use memory::detect as detected_memory_limit;
+pub(crate) use overrides::{Overrides, TenantOverrides};
 use setting::Setting;
 
 /// One key of the configuration.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Key {
     /// Its name in the file; `--with-dashes` as a flag, `VIVACE_IN_CAPITALS` in the environment.
     pub(crate) name: &'static str,
@@ -31,7 +37,13 @@ pub(crate) struct Key {
     pub(crate) default: &'static str,
     /// What it does.
     pub(crate) doc: &'static str,
+    /// Where a tenant's own value stands in the overrides file; [`None`] when it is the same for all.
+    pub(crate) path: Option<&'static str>,
 }
+
+/// Every key, in the order of the documentation.
+pub(crate) static KEYS: LazyLock<Vec<Key>> =
+    LazyLock::new(|| PROCESS_KEYS.iter().chain(limits::KEYS).copied().collect());
 
 /// Why there is no valid configuration. Says which source and which key.
 #[derive(Debug, thiserror::Error)]
@@ -64,26 +76,35 @@ macro_rules! configuration {
         #[derive(Debug, Clone)]
         pub(crate) struct Config {
             $($(#[doc = $doc])+ pub(crate) $name: $type,)+
+            /// What holds for a tenant that has nothing of its own.
+            pub(crate) limits: Limits,
         }
 
-        /// Every key, in the order of the documentation.
-        pub(crate) const KEYS: &[Key] = &[$(Key {
+        /// The keys that are the same for all tenants.
+        const PROCESS_KEYS: &[Key] = &[$(Key {
             name: stringify!($name),
             kind: <$type as Setting>::KIND,
             default: $default,
             doc: concat!($($doc, "\n"),+),
+            path: None,
         }),+];
 
         impl Config {
             fn from_texts(text_of: impl Fn(&Key) -> Given) -> Result<Self, ConfigError> {
-                let mut keys = KEYS.iter();
-                Ok(Self { $($name: read::<$type>(keys.next().map(&text_of))?,)+ })
+                let mut keys = PROCESS_KEYS.iter();
+                Ok(Self {
+                    $($name: read::<$type>(keys.next().map(&text_of))?,)+
+                    limits: Limits::from_texts(&text_of)?,
+                })
             }
 
             /// The resolved configuration as YAML that reads back as the same.
             pub(crate) fn to_yaml(&self) -> String {
                 let mut yaml = String::new();
-                $(setting::write_yaml(&mut yaml, stringify!($name), &self.$name);)+
+                $(setting::write_yaml(&mut yaml, stringify!($name), &setting::yaml(&self.$name));)+
+                for (key, value) in self.limits.yaml_values() {
+                    setting::write_yaml(&mut yaml, key.name, &value);
+                }
                 yaml
             }
         }
@@ -96,6 +117,11 @@ fn read<T: Setting>(given: Option<Given>) -> Result<T, ConfigError> {
 }
 
 impl Config {
+    /// How long the objects of a block stay that no catalog names any more.
+    pub(crate) fn removed_block_retention(&self) -> Duration {
+        self.compacted_block_retention.max(self.limits.query_deadline)
+    }
+
     /// Merges file, environment and flags, later ones first, over the defaults.
     ///
     /// # Errors
@@ -145,6 +171,10 @@ configuration! {
     otlp_http_listen: String = "127.0.0.1:4318";
     /// Whether requests must name a tenant in `X-Scope-OrgID`. Without it every request is tenant `single-tenant`.
     multitenancy: bool = "false";
+    /// File with limits of single tenants, which win over those below. It is read again while the server runs.
+    per_tenant_override_config: Option<PathBuf> = "none";
+    /// How often it is read.
+    per_tenant_override_period: Duration = "10s";
     /// What is logged: `error`, `warn`, `info`, `debug` or `trace`, or a filter such as `info,vivace=debug`.
     log_level: String = "info";
     /// How it is logged.
@@ -159,39 +189,11 @@ configuration! {
     max_block_bytes: ByteSize = "16MiB";
     /// A tenant's newest spans become a block when the oldest of them has waited this long.
     max_block_age: Duration = "60s";
-    /// How long spans are kept after they came in.
-    block_retention: Duration = "336h";
-    /// How much is kept of each tenant, in bytes of its blocks; the oldest blocks go first. Or `unlimited`.
-    max_stored_bytes: Option<ByteSize> = "unlimited";
-    /// Whether blocks stay as they were cut. Small blocks make queries slower and take more room.
-    compaction_disabled: bool = "false";
-    /// Blocks are merged with others whose spans ended in the same stretch of time, this long.
-    compaction_window: Duration = "1h";
     /// When nothing has come into a stretch of time for so long after its end, what is left of its blocks is merged.
     compaction_settle: Duration = "10m";
     /// How long the objects of a block stay after it was merged or dropped, for queries that still read it. Never
     /// shorter than `query_deadline`.
     compacted_block_retention: Duration = "10m";
-    /// Time a query may take; then it is answered with 504.
-    query_deadline: Duration = "30s";
-    /// Queries that run at the same time; others wait.
-    max_concurrent_queries: usize = "16";
-    /// Traces returned by a search that does not say `limit`.
-    default_result_limit: usize = "20";
-    /// Largest `limit` of a search.
-    max_result_limit: usize = "262144";
-    /// Longest time range of a search.
-    max_search_duration: Duration = "168h";
-    /// Longest time range of a metrics query.
-    max_metrics_duration: Duration = "24h";
-    /// Most steps of a metrics query: its time range divided by its step.
-    max_intervals: usize = "10000";
-    /// Most exemplars of a metrics query, and how many one has that does not say `exemplars`.
-    max_exemplars: usize = "100";
-    /// Spans returned per trace by a search that does not say `spss`.
-    default_spans_per_span_set: usize = "3";
-    /// Largest `spss` of a search.
-    max_spans_per_span_set: usize = "100";
     /// Whether a trace may be asked for with `span_pruning`, which replaces groups of similar spans by summaries.
     span_pruning_enabled: bool = "false";
     /// Whether a trace is pruned when the request does not say `span_pruning`.

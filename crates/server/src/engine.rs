@@ -6,20 +6,23 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 use vivace_base::{Clock, MemoryBudget, Randomness, SystemRandomness};
-use vivace_ingest::{Accepted, Ingest, IngestContext, IngestError, IngestOptions, IngestStats};
+use vivace_ingest::{
+    Accepted, Ingest, IngestContext, IngestError, IngestOptions, IngestPolicies, IngestStats,
+};
 use vivace_model::{TenantId, Tenants, TraceId};
 use vivace_query::{
     MetricsRequest, MetricsResponse, Progress, QueryContext, QueryEngine, QueryError, QueryOptions,
-    QueryStats, SearchRequest, SearchResponse, ServiceGraph, ServiceGraphRequest, TagNames, TagNamesRequest,
-    TagValues, TagValuesRequest, TraceResponse,
+    QueryPolicies, QueryStats, SearchRequest, SearchResponse, ServiceGraph, ServiceGraphRequest, TagNames,
+    TagNamesRequest, TagValues, TagValuesRequest, TraceResponse,
 };
 use vivace_storage::{
     CatalogError, Catalogs, CompactionContext, CompactionOptions, CompactionStats, Compactor, Snapshot,
-    StoreError, TenantPolicy, WalStats, open_store, probe_put_if_absent,
+    StoreError, TenantPolicies, WalStats, open_store, probe_put_if_absent,
 };
 
 use crate::backend::Backend;
 use crate::config::Config;
+use crate::limits::TenantLimits;
 
 /// Queries that wait for one that runs; more are refused.
 const WAITING_PER_RUNNING: usize = 64;
@@ -52,6 +55,7 @@ pub(crate) enum EngineError {
 /// [`EngineError`] says which part does not start and why.
 pub(crate) async fn start_engine(
     config: &Config,
+    limits: &Arc<TenantLimits>,
     budget: &Arc<MemoryBudget>,
     clock: &Arc<dyn Clock>,
 ) -> Result<Engine, EngineError> {
@@ -71,6 +75,7 @@ pub(crate) async fn start_engine(
         budget: Arc::clone(budget),
         clock: Arc::clone(clock),
         randomness: Arc::clone(&randomness),
+        policies: Arc::clone(limits) as Arc<dyn IngestPolicies>,
     };
     let ingest = Ingest::open(options, context).await?;
     let context = CompactionContext {
@@ -80,12 +85,11 @@ pub(crate) async fn start_engine(
         clock: Arc::clone(clock),
         randomness,
     };
-    let compactor = compactor(config, context);
+    let compactor = compactor(config, limits, context);
     compactor.start();
     let options = QueryOptions {
-        max_concurrent: config.max_concurrent_queries,
-        max_waiting: config.max_concurrent_queries.saturating_mul(WAITING_PER_RUNNING),
-        deadline: config.query_deadline,
+        max_concurrent: config.limits.max_concurrent_queries,
+        max_waiting: config.limits.max_concurrent_queries.saturating_mul(WAITING_PER_RUNNING),
         parallelism: std::thread::available_parallelism().map_or(1, usize::from),
     };
     let context = QueryContext {
@@ -93,22 +97,17 @@ pub(crate) async fn start_engine(
         catalogs: Arc::clone(&catalogs),
         live: ingest.live(),
         budget: Arc::clone(budget),
+        policies: Arc::clone(limits) as Arc<dyn QueryPolicies>,
     };
     let query = QueryEngine::new(options, context);
     Ok(Engine { ingest, query, catalogs, compactor })
 }
 
-fn compactor(config: &Config, context: CompactionContext) -> Arc<Compactor> {
-    let removed_block_retention = config.compacted_block_retention.max(config.query_deadline);
+fn compactor(config: &Config, limits: &Arc<TenantLimits>, context: CompactionContext) -> Arc<Compactor> {
+    let removed_block_retention = config.removed_block_retention();
     let settle = config.compaction_settle;
     let options = CompactionOptions { settle, removed_block_retention, ..CompactionOptions::default() };
-    let policy = TenantPolicy {
-        block_retention: config.block_retention,
-        max_stored_bytes: config.max_stored_bytes,
-        compaction_window: config.compaction_window,
-        compaction_disabled: config.compaction_disabled,
-    };
-    Compactor::new(options, Arc::new(policy), context)
+    Compactor::new(options, Arc::clone(limits) as Arc<dyn TenantPolicies>, context)
 }
 
 fn directory(config: &Config, name: &str) -> Result<PathBuf, EngineError> {

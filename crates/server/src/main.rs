@@ -17,6 +17,7 @@ mod demo;
 mod duration;
 mod engine;
 mod grpc;
+mod limits;
 mod logging;
 mod metrics;
 mod otlp;

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 use std::fmt;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::Router;
 use axum::extract::{MatchedPath, Request, State};
@@ -23,10 +23,12 @@ use vivace_storage::WalStats;
 
 use crate::state::App;
 use compaction::Compaction;
+use limits::LimitValues;
 use pressure::{Memory, Queries};
 
 mod calls;
 mod compaction;
+mod limits;
 mod pressure;
 
 /// Tempo's buckets for request durations, in seconds.
@@ -38,6 +40,18 @@ const OTHER_TENANTS: &str = "_other";
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct TenantLabel {
     tenant: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct DiscardLabels {
+    reason: &'static str,
+    tenant: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ScopeLabels {
+    tenant: String,
+    scope: &'static str,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -64,14 +78,16 @@ pub(crate) struct Metrics {
     tenants: Mutex<HashSet<TenantId>>,
     spans: Family<TenantLabel, Counter>,
     bytes: Family<TenantLabel, Counter>,
-    rejected: Family<TenantLabel, Counter>,
+    discarded: Family<DiscardLabels, Counter>,
+    truncated: Family<ScopeLabels, Counter>,
     requests: Family<RequestLabels, Histogram, Seconds>,
 }
 
 impl Default for Metrics {
     fn default() -> Self {
         let mut registry = Registry::default();
-        let (spans, bytes, rejected) = (Family::default(), Family::default(), Family::default());
+        let (spans, bytes) = (Family::default(), Family::default());
+        let (discarded, truncated) = (Family::default(), Family::default());
         let requests = Family::new_with_constructor(Seconds);
         registry.register("tempo_distributor_spans_received", "Spans accepted", Family::clone(&spans));
         registry.register(
@@ -79,27 +95,46 @@ impl Default for Metrics {
             "Bytes of the OTLP requests they came in, as received",
             Family::clone(&bytes),
         );
-        registry.register("vivace_rejected_spans", "Spans refused for a bad id", Family::clone(&rejected));
+        registry.register("tempo_discarded_spans", "Spans refused, by reason", Family::clone(&discarded));
+        registry.register(
+            "tempo_distributor_attributes_truncated",
+            "Keys and texts of attributes that were cut",
+            Family::clone(&truncated),
+        );
         registry.register(
             "tempo_request_duration_seconds",
             "Time from a request's headers to its answer's",
             Family::clone(&requests),
         );
-        Self { registry, tenants: Mutex::default(), spans, bytes, rejected, requests }
+        Self { registry, tenants: Mutex::default(), spans, bytes, discarded, truncated, requests }
     }
 }
 
 impl Metrics {
     /// Counts a batch that was taken.
     pub(crate) fn received(&self, tenant: &TenantId, accepted: &Accepted, bytes: u64) {
-        let known = TenantLabel { tenant: tenant.as_str().to_owned() };
-        let label =
-            if self.is_counted(tenant) { known } else { TenantLabel { tenant: OTHER_TENANTS.to_owned() } };
+        let label = TenantLabel { tenant: self.label_of(tenant) };
         self.spans.get_or_create(&label).inc_by(accepted.accepted);
         self.bytes.get_or_create(&label).inc_by(bytes);
-        if accepted.rejected > 0 {
-            self.rejected.get_or_create(&label).inc_by(accepted.rejected);
+        self.discarded(tenant, "invalid_trace_id", accepted.invalid_trace_id);
+        self.discarded(tenant, "invalid_span_id", accepted.invalid_span_id);
+        for (scope, count) in accepted.truncated.by_scope().filter(|(_, count)| *count > 0) {
+            let labels = ScopeLabels { tenant: label.tenant.clone(), scope };
+            self.truncated.get_or_create(&labels).inc_by(count);
         }
+    }
+
+    /// Counts spans that were refused.
+    pub(crate) fn discarded(&self, tenant: &TenantId, reason: &'static str, spans: u64) {
+        if spans > 0 {
+            let labels = DiscardLabels { reason, tenant: self.label_of(tenant) };
+            self.discarded.get_or_create(&labels).inc_by(spans);
+        }
+    }
+
+    fn label_of(&self, tenant: &TenantId) -> String {
+        let name = if self.is_counted(tenant) { tenant.as_str() } else { OTHER_TENANTS };
+        name.to_owned()
     }
 
     /// Whether the tenant has a label of its own.
@@ -114,6 +149,7 @@ impl Metrics {
         prometheus_client::encoding::text::encode_registry(&mut page, &self.registry)?;
         let mut now = Registry::default();
         let backend = app.backend();
+        now.register_collector(Box::new(LimitValues(Arc::clone(&app.limits))));
         now.register_collector(Box::new(Snapshot {
             ingest: backend.map(|backend| backend.stats()).unwrap_or_default(),
             wal: backend.map(|backend| backend.wal_stats()),
@@ -140,12 +176,6 @@ struct Snapshot {
 
 impl Collector for Snapshot {
     fn encode(&self, mut encoder: DescriptorEncoder) -> Result<(), fmt::Error> {
-        let IngestStats { invalid_trace_id, invalid_span_id, .. } = self.ingest;
-        let discarded = [
-            ("reason", "invalid_trace_id", invalid_trace_id),
-            ("reason", "invalid_span_id", invalid_span_id),
-        ];
-        counters(&mut encoder, "tempo_discarded_spans", "Spans refused, by reason", &discarded)?;
         counter(&mut encoder, "vivace_blocks_cut", "Blocks cut", self.ingest.blocks_cut)?;
         let failures = self.ingest.block_cut_failures;
         counter(

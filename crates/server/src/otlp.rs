@@ -4,9 +4,10 @@
 use axum::Router;
 use axum::routing::any;
 use bytes::Bytes;
-use vivace_ingest::Accepted;
+use vivace_ingest::{Accepted, otlp};
 use vivace_model::TenantId;
 
+use crate::config::Limits;
 use crate::metrics::observe;
 use crate::state::App;
 
@@ -36,13 +37,28 @@ pub(crate) fn grpc_router(app: &App) -> Router {
 pub(crate) use grpc::unimplemented;
 
 /// Hands a binary request on. One without spans succeeds and counts for nothing; one of no bytes goes no further.
-async fn take(app: &App, tenant: &TenantId, request: Bytes, received: u64) -> Result<Accepted, Refusal> {
+async fn take(
+    app: &App,
+    tenant: &TenantId,
+    limits: &Limits,
+    request: Bytes,
+    received: u64,
+) -> Result<Accepted, Refusal> {
     let backend = app.backend().ok_or_else(Refusal::starting)?;
     if request.is_empty() {
         return Ok(Accepted::default());
     }
+    if let Err(limited) = app.rates.take(tenant, request.len() as u64, limits, app.clock.monotonic()) {
+        return match otlp::count_spans(&request) {
+            0 => Ok(Accepted::default()),
+            spans => {
+                app.metrics.discarded(tenant, "rate_limited", spans);
+                Err(limited.into())
+            }
+        };
+    }
     let accepted = backend.export(tenant, request).await?;
-    if accepted.accepted + accepted.rejected > 0 {
+    if accepted.accepted + accepted.rejected() > 0 {
         app.metrics.received(tenant, &accepted, received);
     }
     Ok(accepted)

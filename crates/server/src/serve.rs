@@ -16,8 +16,9 @@ use vivace_ingest::IngestError;
 
 use crate::api;
 use crate::backend::Backend;
-use crate::config::Config;
+use crate::config::{Config, ConfigError};
 use crate::engine::{EngineError, start_engine};
+use crate::limits::TenantLimits;
 use crate::otlp;
 use crate::state::{App, AppState};
 
@@ -50,6 +51,8 @@ pub(crate) enum ServeError {
     #[error("cannot start the thread that watches memory: {0}")]
     MemoryWatch(std::io::Error),
     #[error(transparent)]
+    Limits(#[from] ConfigError),
+    #[error(transparent)]
     Engine(#[from] EngineError),
     #[error("cannot flush before stopping: {0}; acknowledged spans stay in the write-ahead log")]
     Flush(IngestError),
@@ -74,7 +77,8 @@ impl Server {
         let budget = MemoryBudget::of_process(config.memory_limit);
         let memory = MemoryWatch::start(&budget, config.memory_limit).map_err(ServeError::MemoryWatch)?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
-        let app = AppState::new(config, Arc::clone(&budget), Arc::clone(&clock));
+        let limits = TenantLimits::load(&config)?;
+        let app = AppState::new(config, Arc::clone(&limits), Arc::clone(&budget), Arc::clone(&clock));
         let stop = CancellationToken::new();
         let mut listeners = JoinSet::new();
         let config = &app.config;
@@ -93,7 +97,8 @@ impl Server {
         for (socket, router) in services {
             listeners.spawn(listener::serve(socket, router, stop.clone()));
         }
-        let engine = start_engine(config, &budget, &clock).await?;
+        listeners.spawn(Arc::clone(&limits).watch(config.per_tenant_override_period, stop.clone()));
+        let engine = start_engine(config, &limits, &budget, &clock).await?;
         app.ready(Arc::new(engine));
         Ok(Self { addresses, app, stop, listeners, _memory: memory })
     }

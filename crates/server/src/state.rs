@@ -7,6 +7,7 @@ use vivace_base::{Clock, MemoryBudget};
 
 use crate::backend::Backend;
 use crate::config::Config;
+use crate::limits::{RateLimiter, TenantLimits};
 use crate::metrics::Metrics;
 
 /// Cheap to clone.
@@ -21,6 +22,10 @@ pub(crate) struct AppState {
     pub(crate) budget: Arc<MemoryBudget>,
     /// The time.
     pub(crate) clock: Arc<dyn Clock>,
+    /// What each tenant may use.
+    pub(crate) limits: Arc<TenantLimits>,
+    /// How fast tenants may send.
+    pub(crate) rates: RateLimiter,
     /// What is counted.
     pub(crate) metrics: Metrics,
     backend: OnceLock<Arc<dyn Backend>>,
@@ -40,10 +45,15 @@ pub(crate) enum Phase {
 
 impl AppState {
     /// State of a process that is starting.
-    pub(crate) fn new(config: Config, budget: Arc<MemoryBudget>, clock: Arc<dyn Clock>) -> App {
-        let metrics = Metrics::default();
+    pub(crate) fn new(
+        config: Config,
+        limits: Arc<TenantLimits>,
+        budget: Arc<MemoryBudget>,
+        clock: Arc<dyn Clock>,
+    ) -> App {
+        let (metrics, rates) = (Metrics::default(), RateLimiter::default());
         let (backend, phase) = (OnceLock::new(), watch::Sender::new(Phase::Starting));
-        Arc::new(Self { config, budget, clock, metrics, backend, phase })
+        Arc::new(Self { config, budget, clock, limits, rates, metrics, backend, phase })
     }
 
     /// Hands over the backend; from now on requests are served.

@@ -6,6 +6,7 @@ mod file;
 mod join;
 mod layout;
 mod lineage;
+mod object;
 mod pages;
 mod read;
 mod sorted;
@@ -16,6 +17,7 @@ pub use conform::conform;
 pub use join::join_batches;
 pub(crate) use layout::{RowKeys, count_attributes, settle_columns, sorted_rows};
 pub use layout::{choose_columns, column_order, row_order};
+pub use object::{ReadMeter, TooMuchRead};
 pub use read::{BlockReader, Projection, SpanStream};
 pub use sorted::SortedSpans;
 pub use tables::Kept;
@@ -64,6 +66,9 @@ pub enum BlockError {
     /// There is no memory to keep what is known of the block in.
     #[error(transparent)]
     NoMemory(#[from] MemoryRefused),
+    /// The query may not read more.
+    #[error(transparent)]
+    TooMuchRead(#[from] TooMuchRead),
     /// Spans could not be turned into a block: a defect of ours.
     #[error("cannot build a block: {0}")]
     Build(String),
@@ -76,6 +81,7 @@ impl BlockError {
             Self::Store { kind, .. } => *kind,
             Self::Corrupt { .. } | Self::TooNew { .. } => ErrorKind::Corrupt,
             Self::NoMemory(_) => ErrorKind::Overloaded,
+            Self::TooMuchRead(_) => ErrorKind::TooLarge,
             Self::Build(_) => ErrorKind::Internal,
         }
     }

@@ -10,11 +10,11 @@ use prost::Message;
 use tempfile::TempDir;
 use vivace_base::{ByteSize, MemoryBudget, Randomness, SystemClock, SystemRandomness};
 use vivace_ingest::otlp::encode;
-use vivace_ingest::{Accepted, Ingest, IngestContext, IngestOptions};
+use vivace_ingest::{Accepted, Ingest, IngestContext, IngestOptions, IngestPolicy};
 use vivace_model::{Span, TenantId};
 use vivace_query::{
-    MetricsRequest, QueryContext, QueryEngine, QueryOptions, SearchRequest, Series, ServiceGraph,
-    ServiceGraphRequest, TraceMatch,
+    MetricsRequest, QueryContext, QueryEngine, QueryOptions, QueryPolicy, SearchRequest, Series,
+    ServiceGraph, ServiceGraphRequest, TraceMatch,
 };
 use vivace_storage::columns::SpanDecoder;
 use vivace_storage::{
@@ -147,14 +147,17 @@ impl Store {
             budget: Arc::clone(&budget),
             clock: Arc::new(SystemClock::default()),
             randomness,
+            policies: Arc::new(IngestPolicy { max_attribute_bytes: usize::MAX }),
         };
         let ingest = Ingest::open(options, context).await.expect("ingest opens");
-        let options = QueryOptions { max_concurrent: 4, max_waiting: 4, deadline: NEVER, parallelism: 2 };
+        let options = QueryOptions { max_concurrent: 4, max_waiting: 4, parallelism: 2 };
+        let policy = QueryPolicy { deadline: NEVER, max_bytes_scanned: None, max_concurrent: 4 };
         let context = QueryContext {
             store: Arc::clone(&object_store),
             catalogs: Arc::clone(&catalogs),
             live: ingest.live(),
             budget: Arc::clone(&budget),
+            policies: Arc::new(policy),
         };
         let engine = QueryEngine::new(options, context);
         Self { way: Way::Head, object_store, catalogs, budget, ingest, engine, _directory: directory }

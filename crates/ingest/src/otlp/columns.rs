@@ -7,7 +7,7 @@ use vivace_model::{SpanId, SpanKind, StatusCode, Value};
 use vivace_storage::columns::{AttributeOrder, SpanBatchBuilder, SpanFields, ValueRef};
 
 use super::any::{Any, key_and_any};
-use super::rejections::Rejections;
+use super::rejections::{Owner, Rejections};
 use super::wire::{Reader, Result, Within};
 use crate::IngestError;
 
@@ -20,19 +20,24 @@ pub struct Columns {
     pub rejections: Rejections,
 }
 
-/// Reads a binary `ExportTraceServiceRequest`. `order` is shared by batches that will be joined.
+/// Reads a binary `ExportTraceServiceRequest`. `order` is shared by batches that will be joined. Keys and texts of
+/// attributes that are longer than `max_attribute_bytes` are cut, at the end of a character.
 ///
 /// # Errors
 /// [`IngestError::Malformed`] says what is wrong and where.
-pub fn columns(body: &[u8], order: &AttributeOrder) -> std::result::Result<Columns, IngestError> {
-    let mut decoder = Decoder::default();
+pub fn columns(
+    body: &[u8],
+    order: &AttributeOrder,
+    max_attribute_bytes: usize,
+) -> std::result::Result<Columns, IngestError> {
+    let mut decoder = Decoder::new(max_attribute_bytes);
     decoder
         .request(Reader::new(body))
         .map_err(|error| IngestError::Malformed { format: "protobuf", reason: error.describe(body) })?;
     Ok(Columns { spans: decoder.builder.finish_sorted(order), rejections: decoder.rejections })
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Decoder<'a> {
     builder: SpanBatchBuilder,
     rejections: Rejections,
@@ -60,6 +65,11 @@ struct SpanMessage<'a> {
 }
 
 impl<'a> Decoder<'a> {
+    fn new(max_attribute_bytes: usize) -> Self {
+        let rejections = Rejections::new(max_attribute_bytes);
+        Self { builder: SpanBatchBuilder::default(), rejections, scratch: Scratch::default() }
+    }
+
     fn request(&mut self, mut message: Reader<'a>) -> Result<()> {
         let mut count = 0;
         while let Some(tag) = message.next()? {
@@ -103,7 +113,7 @@ impl<'a> Decoder<'a> {
             match tag.field {
                 1 => {
                     let read = message.message(tag).and_then(|entry| {
-                        key_value(entry, &mut self.rejections, dropped, |key, value| {
+                        key_value(entry, Owner::Resource, &mut self.rejections, dropped, |key, value| {
                             self.builder.attribute(AttributeScope::Resource, key, value);
                         })
                     });
@@ -156,7 +166,7 @@ impl<'a> Decoder<'a> {
                 2 => *version = message.text(tag).field("version")?,
                 3 => {
                     let read = message.message(tag).and_then(|entry| {
-                        key_value(entry, &mut self.rejections, dropped, |key, value| {
+                        key_value(entry, Owner::Scope, &mut self.rejections, dropped, |key, value| {
                             self.builder.attribute(AttributeScope::Instrumentation, key, value);
                         })
                     });
@@ -175,7 +185,7 @@ impl<'a> Decoder<'a> {
         span_fields(message, &mut span, &mut self.scratch)?;
         if !self.rejections.admit(span.trace_id, span.span_id, span.fields.name) {
             // Whether the rest of it is well-formed still decides over the request.
-            let (mut nowhere, mut untold) = (SpanBatchBuilder::default(), Rejections::default());
+            let (mut nowhere, mut untold) = (SpanBatchBuilder::default(), Rejections::new(usize::MAX));
             return span_lists(&mut nowhere, &mut untold, &mut self.scratch).map(drop);
         }
         let mut dropped = span_lists(&mut self.builder, &mut self.rejections, &mut self.scratch)?;
@@ -265,7 +275,7 @@ fn span_lists(
 ) -> Result<Dropped> {
     let mut dropped = Dropped::default();
     for (at, attribute) in scratch.attributes.drain(..).enumerate() {
-        let read = key_value(attribute, rejections, &mut dropped, |key, value| {
+        let read = key_value(attribute, Owner::Span, rejections, &mut dropped, |key, value| {
             builder.attribute(AttributeScope::Span, key, value);
         });
         read.item("attributes", at)?;
@@ -287,7 +297,7 @@ fn event(builder: &mut SpanBatchBuilder, rejections: &mut Rejections, mut messag
             2 => name = message.text(tag).field("name")?,
             3 => {
                 let read = message.message(tag).and_then(|entry| {
-                    key_value(entry, rejections, &mut dropped, |key, value| {
+                    key_value(entry, Owner::Event, rejections, &mut dropped, |key, value| {
                         builder.event_attribute(key, value)
                     })
                 });
@@ -312,7 +322,7 @@ fn link(builder: &mut SpanBatchBuilder, rejections: &mut Rejections, mut message
             3 => trace_state = message.text(tag).field("trace_state")?,
             4 => {
                 let read = message.message(tag).and_then(|entry| {
-                    key_value(entry, rejections, &mut dropped, |key, value| {
+                    key_value(entry, Owner::Link, rejections, &mut dropped, |key, value| {
                         builder.link_attribute(key, value)
                     })
                 });
@@ -343,14 +353,16 @@ fn entity_ref(mut message: Reader<'_>) -> Result<()> {
 #[inline]
 fn key_value(
     message: Reader<'_>,
+    owner: Owner,
     rejections: &mut Rejections,
     dropped: &mut Dropped,
     take: impl FnOnce(&str, ValueRef<'_>),
 ) -> Result<()> {
     let (key, value) = key_and_any(message, Value::MAX_DEPTH)?;
+    let key = rejections.shorten(owner, key, key);
     match value {
         Any::Empty => take(key, ValueRef::Empty),
-        Any::String(text) => take(key, ValueRef::String(text)),
+        Any::String(text) => take(key, ValueRef::String(rejections.shorten(owner, key, text))),
         Any::Bool(truth) => take(key, ValueRef::Bool(truth)),
         Any::Int(number) => take(key, ValueRef::Int(number)),
         Any::Float(number) => take(key, ValueRef::Float(number)),

@@ -15,7 +15,7 @@ use super::rejections::Rejections;
 
 /// Takes the spans with bad ids out of a request.
 pub(super) fn keep_valid(request: &mut ExportTraceServiceRequest) -> Rejections {
-    let mut rejections = Rejections::default();
+    let mut rejections = Rejections::new(usize::MAX);
     let scopes = request.resource_spans.iter_mut().flat_map(|resource| &mut resource.scope_spans);
     for scope in scopes {
         scope.spans.retain(|span| rejections.admit(&span.trace_id, &span.span_id, &span.name));

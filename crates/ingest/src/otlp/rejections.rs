@@ -5,8 +5,36 @@ const NAMED_REJECTIONS: usize = 3;
 /// How many characters of a name are shown.
 const NAME_CHARS: usize = 80;
 
-/// Spans that were refused, attributes that were left out, and why.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+/// What attributes belong to, under the names Tempo counts them by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Owner {
+    Resource,
+    Scope,
+    Span,
+    Event,
+    Link,
+}
+
+/// How many keys and values of attributes were cut, by what they belong to.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Truncated([u64; 5]);
+
+impl Truncated {
+    const NAMES: [&str; 5] = ["resource", "scope", "span", "event", "link"];
+
+    /// Each kind of owner by name, and how many were cut.
+    pub fn by_scope(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        Self::NAMES.into_iter().zip(self.0)
+    }
+
+    /// All of them.
+    pub fn total(&self) -> u64 {
+        self.0.iter().sum()
+    }
+}
+
+/// Spans that were refused, attributes that were left out or cut, and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rejections {
     /// Refused for their trace id.
     pub invalid_trace_id: u64,
@@ -15,10 +43,25 @@ pub struct Rejections {
     /// Attributes left out because arrays and maps in them go deeper than [`Value::MAX_DEPTH`]. Who had them counts them as
     /// dropped.
     pub deep_attributes: u64,
+    /// Keys and values that were cut.
+    pub truncated: Truncated,
+    max_attribute_bytes: usize,
     reasons: Vec<String>,
 }
 
 impl Rejections {
+    /// None so far. Keys and texts of attributes may be so long.
+    pub(super) fn new(max_attribute_bytes: usize) -> Self {
+        Self {
+            invalid_trace_id: 0,
+            invalid_span_id: 0,
+            deep_attributes: 0,
+            truncated: Truncated::default(),
+            max_attribute_bytes,
+            reasons: Vec::new(),
+        }
+    }
+
     /// How many spans were refused.
     pub fn total(&self) -> u64 {
         self.invalid_trace_id + self.invalid_span_id
@@ -26,7 +69,7 @@ impl Rejections {
 
     /// Names the first refused spans and attributes; empty when none was.
     pub fn message(&self) -> String {
-        let all = self.total() + self.deep_attributes;
+        let all = self.total() + self.deep_attributes + self.truncated.total();
         let unnamed = all.saturating_sub(self.reasons.len() as u64);
         let more = if unnamed == 0 { String::new() } else { format!("; and {unnamed} more") };
         format!("{}{more}", self.reasons.join("; "))
@@ -68,6 +111,23 @@ impl Rejections {
                 shown(key)
             )
         });
+    }
+
+    /// A key, or the text of the attribute with this key, as far as it may be kept.
+    #[inline]
+    pub(super) fn shorten<'a>(&mut self, owner: Owner, key: &str, text: &'a str) -> &'a str {
+        if text.len() <= self.max_attribute_bytes { text } else { self.cut(owner, key, text) }
+    }
+
+    #[cold]
+    fn cut<'a>(&mut self, owner: Owner, key: &str, text: &'a str) -> &'a str {
+        self.truncated.0[owner as usize] += 1;
+        let limit = self.max_attribute_bytes;
+        self.name(|| {
+            let length = text.len();
+            format!("attribute \"{}\": {length} bytes cut to max_attribute_bytes, {limit}", shown(key))
+        });
+        text.get(..text.floor_char_boundary(limit)).unwrap_or_default()
     }
 
     fn name(&mut self, reason: impl FnOnce() -> String) {

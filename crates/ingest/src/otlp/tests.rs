@@ -101,7 +101,8 @@ fn json_is_read_as_deep_as_values_go_and_refused_not_far_below() {
         let read = json_to_protobuf(format!(r#"{{"resourceSpans":[{spans}]}}"#).as_bytes());
         match dropped {
             Some(dropped) => {
-                let columns = columns(&read.expect("read"), &AttributeOrder::default()).expect("well-formed");
+                let columns = columns(&read.expect("read"), &AttributeOrder::default(), usize::MAX);
+                let columns = columns.expect("well-formed");
                 assert_eq!(columns.rejections.deep_attributes, dropped, "{depth} levels");
             }
             None => assert!(read.expect_err("refused").to_string().contains("recursion limit")),

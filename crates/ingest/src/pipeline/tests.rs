@@ -30,6 +30,10 @@ impl World {
     }
 
     async fn open(&self) -> Arc<Ingest> {
+        self.open_with(usize::MAX).await
+    }
+
+    async fn open_with(&self, max_attribute_bytes: usize) -> Arc<Ingest> {
         let randomness: Arc<dyn Randomness> = Arc::new(SeededRandomness::new(11));
         let store: Arc<dyn ObjectStore> = self.store.clone();
         let catalogs =
@@ -45,6 +49,7 @@ impl World {
             budget: Arc::clone(&self.budget),
             clock: Arc::new(SystemClock::default()),
             randomness,
+            policies: Arc::new(IngestPolicy { max_attribute_bytes }),
         };
         Ingest::open(options, context).await.expect("opens")
     }
@@ -179,5 +184,57 @@ async fn many_small_requests_are_joined() {
     let batches = ingest.live().snapshot(&TenantId::single()).batches.len();
     assert!(batches <= 15, "{batches} batches for {} requests", spans.len());
     assert_eq!(visible(&ingest).await, ids(&spans));
+    ingest.shutdown().await.expect("shuts down");
+}
+
+/// The texts of attribute `k` that a query would see, by span.
+async fn texts(ingest: &Arc<Ingest>) -> Vec<(SpanId, String)> {
+    let live = ingest.live().snapshot(&TenantId::single());
+    let mut texts = Vec::new();
+    for sorted in live.uncovered(0) {
+        let batch = sorted.expect("spans").spans().clone();
+        let mut decoder = SpanDecoder::new(&batch).expect("layout");
+        for span in (0..batch.num_rows()).map(|row| decoder.span(row)) {
+            let attribute = span.attributes.iter().find(|attribute| attribute.key == "k").expect("k");
+            texts.push((span.span_id, attribute.value.as_str().expect("a text").to_owned()));
+        }
+    }
+    texts.sort();
+    texts
+}
+
+#[tokio::test]
+async fn replay_cuts_attributes_where_they_were_cut_at_first() {
+    let world = World::new(ByteSize::from_mib(64));
+    let mut spans = TraceGenerator::new(8).trace(2);
+    for (span, text) in spans.iter_mut().zip(["long text", "short"]) {
+        (span.resource, span.scope) = (Arc::default(), Arc::default());
+        (span.events, span.links) = (Vec::new(), Vec::new());
+        span.attributes = vec![vivace_model::Attribute::new("k", text)];
+    }
+    spans.sort_by_key(|span| span.span_id);
+    let expected = |limit: usize| -> Vec<(SpanId, String)> {
+        let text = |span: &Span| span.attributes[0].value.as_str().expect("a text").to_owned();
+        spans.iter().map(|span| (span.span_id, text(span).chars().take(limit).collect())).collect()
+    };
+    let ingest = world.open_with(6).await;
+    let accepted = send(&ingest, &spans).await;
+    assert_eq!((accepted.accepted, accepted.rejected(), accepted.truncated.total()), (2, 0, 1));
+    let told = "attribute \"k\": 9 bytes cut to max_attribute_bytes, 6";
+    assert_eq!(accepted.message, told);
+    assert_eq!(texts(&ingest).await, expected(6));
+    crash(ingest).await;
+    for limit in [3, usize::MAX] {
+        let ingest = world.open_with(limit).await;
+        assert_eq!(texts(&ingest).await, expected(6), "replayed under a limit of {limit}");
+        crash(ingest).await;
+    }
+    // What was whole stays so under a stricter limit.
+    let world = World::new(ByteSize::from_mib(64));
+    let ingest = world.open().await;
+    assert_eq!(send(&ingest, &spans).await.message, "");
+    crash(ingest).await;
+    let ingest = world.open_with(3).await;
+    assert_eq!(texts(&ingest).await, expected(usize::MAX));
     ingest.shutdown().await.expect("shuts down");
 }

@@ -82,9 +82,9 @@ async fn a_failure_is_told_to_all() {
     let Joined::Lead(lead) = flights.join("q".to_owned(), Vec::new).await else {
         panic!("nobody asked before")
     };
-    let work = async { lead.land(Err(QueryError::Deadline)) };
+    let work = async { lead.land(Err(QueryError::Busy)) };
     let (joined, own) = join(flights.join("q".to_owned(), Vec::new), work).await;
     let Joined::Answered(Err(shared)) = joined else { panic!("it was answered") };
-    assert_eq!(shared.to_string(), QueryError::Deadline.to_string());
+    assert_eq!(shared.to_string(), QueryError::Busy.to_string());
     assert_eq!(own.expect_err("failed").kind(), shared.kind());
 }

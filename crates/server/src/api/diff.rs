@@ -12,7 +12,7 @@ use vivace_query::{QueryError, WholeTrace};
 
 use super::accept::Format;
 use super::error::{ApiError, tenants_of};
-use super::traces::{check_times, encoded_len, find, off_thread};
+use super::traces::{check_times, encoded_len, find_within, off_thread};
 use crate::state::App;
 
 /// A request names two traces; longer bodies are refused.
@@ -100,7 +100,10 @@ impl Side {
 
 /// A trace that is all there, and its size as OTLP.
 async fn complete(app: &App, tenants: &Tenants, id: TraceId) -> Result<(WholeTrace, u64), ApiError> {
-    let found = find(app, tenants, id).await?;
+    let (found, too_large) = find_within(app, tenants, id).await?;
+    if let Some(too_large) = too_large {
+        return Err(ApiError::with_status(StatusCode::TOO_MANY_REQUESTS, too_large.refusal()));
+    }
     let missing = || ApiError::with_status(StatusCode::NOT_FOUND, "Not Found");
     let whole = match (found.trace, found.partial) {
         (Some(portions), None) => portions.whole(&app.budget).await?,

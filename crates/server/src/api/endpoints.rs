@@ -66,7 +66,7 @@ const HTTP: &[Endpoint] = &[
         Better,
         "On unless `mcp_enabled` says no. Without sessions; every answer is JSON. Refuses what browsers send.",
     ),
-    ("/api/overrides", NotYet, "Limits are the same for all tenants."),
+    ("/api/overrides", NotYet, "Limits of tenants are set in the overrides file only."),
     ("/api/echo", Same, ""),
     ("/api/status/buildinfo", Same, "`goVersion` is empty."),
     ("/ready", Same, ""),
@@ -78,9 +78,14 @@ const HTTP: &[Endpoint] = &[
     ("/status", Same, "A browser gets the console."),
     ("/status/version", Same, ""),
     ("/status/config", Same, "With `mode=diff` and `mode=defaults`."),
-    ("/status/runtime_config", Same, "Always empty: nothing can be changed while the server runs."),
-    ("/status/overrides", Same, "The limits that hold for all tenants."),
-    ("/status/overrides/{tenant}", Same, "The limits that hold for all tenants."),
+    (
+        "/status/runtime_config",
+        Same,
+        "Limits: the defaults, and all that holds for each tenant of the overrides file. With `mode=diff` what the file \
+         sets.",
+    ),
+    ("/status/overrides", Same, "Which tenants have limits of their own, and the limits of all others."),
+    ("/status/overrides/{tenant}", Same, "All limits of the tenant, and where each comes from."),
     ("/status/services", Better, "The names of the services that have spans, as JSON for who asks for JSON."),
     ("/status/endpoints", Same, ""),
 ];

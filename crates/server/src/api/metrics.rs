@@ -1,6 +1,7 @@
 use axum::extract::{RawQuery, State};
 use axum::http::HeaderMap;
 use axum::response::Response;
+use vivace_model::Tenants;
 use vivace_query::{MetricsRequest, MetricsResponse};
 
 use super::error::{ApiError, backend, mark_partial, tenants_of};
@@ -15,7 +16,7 @@ pub(super) async fn range(
     headers: HeaderMap,
     RawQuery(query): RawQuery,
 ) -> Result<Response, ApiError> {
-    let params = Params::parse(query.as_deref());
+    let (tenants, params) = (tenants_of(&app, &headers)?, Params::parse(query.as_deref()));
     let question = MetricsQuestion {
         query: text(&params),
         when: params.when()?,
@@ -23,8 +24,8 @@ pub(super) async fn range(
         exemplars: params.number("exemplars")?,
         max_series: params.number("maxSeries")?.unwrap_or_default(),
     };
-    let request = question.request(&app.config, app.clock.now())?;
-    measured(&app, &headers, &request, json::metrics_range).await
+    let request = question.request(&app.limits.of_all(&tenants), app.clock.now())?;
+    measured(&app, &tenants, &request, json::metrics_range).await
 }
 
 /// `GET /api/metrics/query`
@@ -33,11 +34,11 @@ pub(super) async fn instant(
     headers: HeaderMap,
     RawQuery(query): RawQuery,
 ) -> Result<Response, ApiError> {
-    let params = Params::parse(query.as_deref());
+    let (tenants, params) = (tenants_of(&app, &headers)?, Params::parse(query.as_deref()));
     let max_series = params.number("maxSeries")?.unwrap_or_default();
     let question = InstantQuestion { query: text(&params), when: params.when()?, max_series };
-    let request = question.request(&app.config, app.clock.now())?;
-    measured(&app, &headers, &request, json::metrics_instant).await
+    let request = question.request(&app.limits.of_all(&tenants), app.clock.now())?;
+    measured(&app, &tenants, &request, json::metrics_instant).await
 }
 
 /// `q`, or by its other name `query`.
@@ -47,12 +48,11 @@ fn text(params: &Params) -> String {
 
 async fn measured(
     app: &App,
-    headers: &HeaderMap,
+    tenants: &Tenants,
     request: &MetricsRequest,
     write: fn(MetricsResponse) -> Response,
 ) -> Result<Response, ApiError> {
-    let tenants = tenants_of(app, headers)?;
-    let found = backend(app)?.metrics(&tenants, request, &mut |_| {}).await?;
+    let found = backend(app)?.metrics(tenants, request, &mut |_| {}).await?;
     let partial = found.partial.clone();
     let mut response = write(found);
     mark_partial(&mut response, partial.as_deref());

@@ -16,7 +16,8 @@ pub(super) async fn search(
     RawQuery(query): RawQuery,
 ) -> Result<Response, ApiError> {
     let tenants = tenants_of(&app, &headers)?;
-    let request = question(&Params::parse(query.as_deref()))?.request(&app.config, app.clock.now())?;
+    let question = question(&Params::parse(query.as_deref()))?;
+    let request = question.request(&app.limits.of_all(&tenants), app.clock.now())?;
     let found = backend(&app)?.search(&tenants, &request, &mut |_| {}).await?;
     let partial = found.partial.clone();
     let mut response = match Format::asked(&headers) {

@@ -1,11 +1,11 @@
 use std::collections::HashSet;
 
-use axum::extract::{Path, RawQuery, State};
+use axum::extract::{RawQuery, State};
 use axum::http::header::{ACCEPT, CONTENT_TYPE};
 use axum::http::{HeaderMap, StatusCode, Uri};
-use axum::response::{Html, IntoResponse, Response};
+use axum::response::{IntoResponse, Response};
 use vivace_base::ErrorKind;
-use vivace_model::{TenantId, TimeRange};
+use vivace_model::TimeRange;
 use vivace_query::TagValuesRequest;
 use vivace_traceql::{Attribute, Scope};
 
@@ -74,33 +74,6 @@ pub(super) async fn config(State(app): State<App>, RawQuery(query): RawQuery) ->
 fn difference(text: &str, other: &str) -> String {
     let known: HashSet<&str> = other.lines().collect();
     text.lines().filter(|line| !known.contains(line)).map(|line| format!("{line}\n")).collect()
-}
-
-/// What was changed since the start: nothing can be.
-pub(super) async fn runtime_config() -> &'static str {
-    "{}\n"
-}
-
-/// The limits that hold for every tenant.
-pub(super) async fn overrides(State(app): State<App>) -> Html<String> {
-    overrides_page("Limits of every tenant", &app)
-}
-
-/// The limits that hold for one tenant: those of all.
-pub(super) async fn tenant_overrides(
-    State(app): State<App>,
-    Path(tenant): Path<String>,
-) -> Result<Html<String>, ApiError> {
-    let tenant: TenantId = tenant.parse()?;
-    Ok(overrides_page(&format!("Limits of tenant {tenant}"), &app))
-}
-
-/// Tenant ids have no character that means something in HTML.
-fn overrides_page(title: &str, app: &App) -> Html<String> {
-    let yaml = app.config.to_yaml();
-    let limits: String =
-        yaml.lines().filter(|line| line.starts_with("max_")).map(|line| format!("{line}\n")).collect();
-    Html(format!("<!doctype html>\n<title>{title}</title>\n<h1>{title}</h1>\n<pre>\n{limits}</pre>\n"))
 }
 
 pub(super) async fn endpoints() -> String {

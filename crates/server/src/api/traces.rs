@@ -3,6 +3,7 @@ use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
+use vivace_base::ErrorKind;
 use vivace_model::{Tenants, Trace, TraceId};
 use vivace_query::trace::{Pruned, prune};
 use vivace_query::{TracePortions, TraceResponse};
@@ -16,10 +17,12 @@ use crate::state::App;
 mod body;
 mod protobuf;
 mod request;
+mod size;
 
 pub(super) use body::TraceForm;
 pub(super) use protobuf::encoded_len;
 pub(super) use request::check_times;
+pub(super) use size::find_within;
 
 use body::{Remarks, Sending};
 
@@ -41,7 +44,10 @@ pub(super) async fn v1(
 ) -> Result<Response, ApiError> {
     let tenants = tenants_of(&app, &headers)?;
     let id = trace_id(&id, &Params::parse(query.as_deref()))?;
-    let TraceResponse { trace, partial } = find(&app, &tenants, id).await?;
+    let (TraceResponse { trace, partial }, too_large) = find_within(&app, &tenants, id).await?;
+    if let Some(too_large) = too_large {
+        return Err(ApiError::new(ErrorKind::TooLarge, too_large.refusal()));
+    }
     let Some(portions) = trace else { return Ok(StatusCode::NOT_FOUND.into_response()) };
     let remarks = Remarks { partial: partial.clone(), notes: Vec::new() };
     let format = Format::asked(&headers);
@@ -51,9 +57,9 @@ pub(super) async fn v1(
         Format::Json | Format::Protobuf => format.content_type(),
     };
     let mut response = if format == Format::Protobuf {
-        streamed(&app, portions, TraceProtobuf::Bare, remarks).respond(content_type)
+        streamed(&app, &tenants, portions, TraceProtobuf::Bare, remarks).respond(content_type)
     } else {
-        streamed(&app, portions, TraceJson::Batches, remarks).respond(content_type)
+        streamed(&app, &tenants, portions, TraceJson::Batches, remarks).respond(content_type)
     };
     mark_partial(&mut response, partial.as_deref());
     Ok(response)
@@ -70,7 +76,7 @@ pub(super) async fn v2(
     let params = Params::parse(query.as_deref());
     let id = trace_id(&id, &params)?;
     let shape = Shape::read(&app.config, &params)?;
-    let mut found = find(&app, &tenants, id).await?;
+    let (mut found, _) = find_within(&app, &tenants, id).await?;
     let mut notes = Vec::new();
     if !shape.is_none()
         && let Some(portions) = found.trace.take()
@@ -82,11 +88,17 @@ pub(super) async fn v2(
         found.trace = trace.map(|trace| TracePortions::of(trace, Some(reserved)));
         notes = done;
     }
-    Ok(answer(&app, found, notes, Format::asked(&headers)))
+    Ok(answer(&app, &tenants, found, notes, Format::asked(&headers)))
 }
 
 /// `TraceByIDResponse`
-pub(super) fn answer(app: &App, found: TraceResponse, notes: Vec<&'static str>, format: Format) -> Response {
+pub(super) fn answer(
+    app: &App,
+    tenants: &Tenants,
+    found: TraceResponse,
+    notes: Vec<&'static str>,
+    format: Format,
+) -> Response {
     let content_type = format.content_type();
     let TraceResponse { trace, partial } = found;
     let remarks = Remarks { partial: partial.clone(), notes };
@@ -101,14 +113,14 @@ pub(super) fn answer(app: &App, found: TraceResponse, notes: Vec<&'static str>, 
             ([(CONTENT_TYPE, content_type)], body).into_response()
         }
         (Some(portions), Format::Protobuf) => {
-            streamed(app, portions, TraceProtobuf::Response, remarks).respond(content_type)
+            streamed(app, tenants, portions, TraceProtobuf::Response, remarks).respond(content_type)
         }
         (Some(portions), Format::Json) => {
-            streamed(app, portions, TraceJson::Response, remarks).respond(content_type)
+            streamed(app, tenants, portions, TraceJson::Response, remarks).respond(content_type)
         }
         (Some(portions), Format::Llm) => {
             let form = LlmJson { trace: portions.id() };
-            streamed(app, portions, form, remarks).respond(content_type)
+            streamed(app, tenants, portions, form, remarks).respond(content_type)
         }
     };
     mark_partial(&mut response, partial.as_deref());
@@ -141,7 +153,7 @@ fn shaped(trace: Trace, shape: &Shape) -> (Option<Trace>, Vec<&'static str>) {
 }
 
 /// A trace as both versions and the comparison see it: no two spans of a call share an id.
-pub(super) async fn find(app: &App, tenants: &Tenants, id: TraceId) -> Result<TraceResponse, ApiError> {
+async fn find(app: &App, tenants: &Tenants, id: TraceId) -> Result<TraceResponse, ApiError> {
     Ok(backend(app)?.trace(tenants, id).await?)
 }
 
@@ -153,11 +165,17 @@ pub(super) async fn off_thread<T: Send + 'static>(
         Ok(done) => Ok(done),
         Err(failed) => match failed.try_into_panic() {
             Ok(panic) => std::panic::resume_unwind(panic),
-            Err(_) => Err(ApiError::new(vivace_base::ErrorKind::Unavailable, "the server is stopping")),
+            Err(_) => Err(ApiError::new(ErrorKind::Unavailable, "the server is stopping")),
         },
     }
 }
 
-fn streamed<F: TraceForm>(app: &App, portions: TracePortions, form: F, remarks: Remarks) -> Sending<F> {
-    Sending { portions, form, remarks, patience: app.config.query_deadline }
+fn streamed<F: TraceForm>(
+    app: &App,
+    tenants: &Tenants,
+    portions: TracePortions,
+    form: F,
+    remarks: Remarks,
+) -> Sending<F> {
+    Sending { portions, form, remarks, patience: app.limits.of_all(tenants).query_deadline }
 }

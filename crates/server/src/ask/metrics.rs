@@ -5,7 +5,7 @@ use vivace_query::{MetricsRequest, MetricsWindow};
 use vivace_traceql::{Query, parse_duration};
 
 use super::{InvalidQuestion, When, traceql};
-use crate::config::Config;
+use crate::config::Limits;
 use crate::duration;
 
 const MILLISECOND: u64 = 1_000_000;
@@ -46,24 +46,25 @@ impl MetricsQuestion {
     ///
     /// # Errors
     /// [`InvalidQuestion`] says which part is wrong.
-    pub(crate) fn request(&self, config: &Config, now: UnixNanos) -> Result<MetricsRequest, InvalidQuestion> {
+    pub(crate) fn request(&self, limits: &Limits, now: UnixNanos) -> Result<MetricsRequest, InvalidQuestion> {
         let query = metrics_query(&self.query)?;
-        let (start, end) = bounds(&self.when, config, now)?;
+        let (start, end) = bounds(&self.when, limits, now)?;
         let step = self.step.filter(|step| *step > 0).unwrap_or_else(|| default_step(end - start));
-        let max = config.max_intervals as u64;
+        let max = limits.max_intervals as u64;
         if (end - start) / step > max {
-            return Err(InvalidQuestion::new(format!(
-                "step of {} is too small, minimum step for given range is {}",
-                duration::print(Duration::from_nanos(step)),
-                duration::print(Duration::from_nanos((end - start).div_ceil(max)))
-            )));
+            let print = |nanos| duration::print(Duration::from_nanos(nanos));
+            let (step, least) = (print(step), print((end - start).div_ceil(max)));
+            return Err(InvalidQuestion::beyond(
+                "max_intervals",
+                format!("step of {step} is too small, minimum step for given range is {least}"),
+            ));
         }
         let exemplars = self.exemplars.map_or(usize::MAX, |exemplars| exemplars as usize);
         Ok(MetricsRequest {
             query,
             window: MetricsWindow::aligned(start, end, step),
-            exemplars: exemplars.min(config.max_exemplars),
-            max_series: self.max_series as usize,
+            exemplars: exemplars.min(limits.max_exemplars),
+            max_series: max_series(self.max_series, limits),
         })
     }
 }
@@ -73,11 +74,11 @@ impl InstantQuestion {
     ///
     /// # Errors
     /// [`InvalidQuestion`] says which part is wrong.
-    pub(crate) fn request(&self, config: &Config, now: UnixNanos) -> Result<MetricsRequest, InvalidQuestion> {
+    pub(crate) fn request(&self, limits: &Limits, now: UnixNanos) -> Result<MetricsRequest, InvalidQuestion> {
         let query = metrics_query(&self.query)?;
-        let (start, end) = bounds(&self.when, config, now)?;
+        let (start, end) = bounds(&self.when, limits, now)?;
         let window = MetricsWindow::Instant { start, end };
-        Ok(MetricsRequest { query, window, exemplars: 0, max_series: self.max_series as usize })
+        Ok(MetricsRequest { query, window, exemplars: 0, max_series: max_series(self.max_series, limits) })
     }
 }
 
@@ -89,14 +90,22 @@ fn metrics_query(text: &str) -> Result<Query, InvalidQuestion> {
     Ok(query)
 }
 
-fn bounds(when: &When, config: &Config, now: UnixNanos) -> Result<(UnixNanos, UnixNanos), InvalidQuestion> {
+/// What is asked for, as far as it is allowed; 0 for the engine's own limit.
+fn max_series(asked: u32, limits: &Limits) -> usize {
+    let asked = Some(asked as usize).filter(|asked| *asked > 0);
+    let allowed = limits.max_response_series;
+    asked.into_iter().chain(allowed).min().unwrap_or_default()
+}
+
+fn bounds(when: &When, limits: &Limits, now: UnixNanos) -> Result<(UnixNanos, UnixNanos), InvalidQuestion> {
     let (start, end) = when.bounds(now)?;
-    let max = config.max_metrics_duration;
+    let max = limits.max_metrics_duration;
     if end - start > duration::nanos(max) {
-        let max = duration::print(max);
-        return Err(InvalidQuestion::new(format!(
-            "metrics query time range exceeds the maximum allowed duration of {max}"
-        )));
+        let (max, length) = (duration::print(max), duration::print(Duration::from_nanos(end - start)));
+        return Err(InvalidQuestion::beyond(
+            "max_metrics_duration",
+            format!("metrics query time range exceeds the maximum allowed duration of {max}, it is {length}"),
+        ));
     }
     Ok((start, end))
 }

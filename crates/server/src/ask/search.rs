@@ -6,7 +6,7 @@ use vivace_query::SearchRequest;
 use vivace_traceql::{FieldExpr, MetricsSource, Pipeline, Query, SpansetExpr, Stage, Static};
 
 use super::{InvalidQuestion, When, legacy, traceql};
-use crate::config::Config;
+use crate::config::Limits;
 use crate::duration;
 
 /// A search (`reference/tempo.md` 2.3). Without query and tags every trace matches.
@@ -33,7 +33,7 @@ impl SearchQuestion {
     ///
     /// # Errors
     /// [`InvalidQuestion`] says which part is wrong.
-    pub(crate) fn request(&self, config: &Config, now: UnixNanos) -> Result<SearchRequest, InvalidQuestion> {
+    pub(crate) fn request(&self, limits: &Limits, now: UnixNanos) -> Result<SearchRequest, InvalidQuestion> {
         let query = self.query()?;
         let (min, max) = (self.min_duration, self.max_duration);
         if let (Some(min), Some(max)) = (min, max)
@@ -43,9 +43,9 @@ impl SearchQuestion {
         }
         Ok(SearchRequest {
             query,
-            limit: self.limit(config)?,
-            spans_per_span_set: self.spans_per_span_set(config)?,
-            range: self.range(config, now)?,
+            limit: self.limit(limits)?,
+            spans_per_span_set: self.spans_per_span_set(limits)?,
+            range: self.range(limits, now)?,
             min_duration: min.map(duration::nanos),
             max_duration: max.map(duration::nanos),
         })
@@ -62,39 +62,42 @@ impl SearchQuestion {
         }
     }
 
-    fn limit(&self, config: &Config) -> Result<usize, InvalidQuestion> {
-        let max = config.max_result_limit;
+    fn limit(&self, limits: &Limits) -> Result<usize, InvalidQuestion> {
+        let max = limits.max_result_limit;
         match self.limit.map(|limit| limit as usize) {
-            None => Ok(config.default_result_limit),
+            None => Ok(limits.default_result_limit.min(max)),
             Some(0) => Err(InvalidQuestion::new("invalid limit: must be a positive number")),
-            Some(limit) if limit > max => {
-                Err(InvalidQuestion::new(format!("limit {limit} exceeds max limit {max}; ask for less")))
-            }
+            Some(limit) if limit > max => Err(InvalidQuestion::beyond(
+                "max_result_limit",
+                format!("limit {limit} exceeds max limit {max}"),
+            )),
             Some(limit) => Ok(limit),
         }
     }
 
-    fn spans_per_span_set(&self, config: &Config) -> Result<usize, InvalidQuestion> {
-        let max = config.max_spans_per_span_set;
+    fn spans_per_span_set(&self, limits: &Limits) -> Result<usize, InvalidQuestion> {
+        let max = limits.max_spans_per_span_set;
         match self.spans_per_span_set.map(|spans| spans as usize) {
-            None | Some(0) => Ok(config.default_spans_per_span_set),
-            Some(spans) if spans > max => Err(InvalidQuestion::new(format!(
-                "spss {spans} exceeds max spans per span set {max}; ask for less"
-            ))),
+            None | Some(0) => Ok(limits.default_spans_per_span_set.min(max)),
+            Some(spans) if spans > max => Err(InvalidQuestion::beyond(
+                "max_spans_per_span_set",
+                format!("spss {spans} exceeds max spans per span set {max}"),
+            )),
             Some(spans) => Ok(spans),
         }
     }
 
-    fn range(&self, config: &Config, now: UnixNanos) -> Result<TimeRange, InvalidQuestion> {
+    fn range(&self, limits: &Limits, now: UnixNanos) -> Result<TimeRange, InvalidQuestion> {
         let range = self.when.range(now)?;
-        let max = config.max_search_duration;
+        let max = limits.max_search_duration;
         // A range includes its last second whole, which does not count as length.
         let length = Duration::from_secs((range.end - range.start) / 1_000_000_000);
         if range != TimeRange::ALL && length > max {
-            let max = duration::print(max);
-            return Err(InvalidQuestion::new(format!(
-                "range specified by start and end exceeds {max}; ask for less"
-            )));
+            let (max, length) = (duration::print(max), duration::print(length));
+            return Err(InvalidQuestion::beyond(
+                "max_search_duration",
+                format!("range specified by start and end exceeds {max}, it is {length}"),
+            ));
         }
         Ok(range)
     }

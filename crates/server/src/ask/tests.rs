@@ -2,13 +2,13 @@ use vivace_model::TimeRange;
 use vivace_query::MetricsWindow;
 
 use super::*;
-use crate::config::{Config, ConfigArgs};
+use crate::config::{Config, ConfigArgs, Limits};
 
 const SECOND: u64 = 1_000_000_000;
 const NOW: u64 = 1_800_000_000 * SECOND;
 
-fn config() -> Config {
-    Config::load(&ConfigArgs::default()).unwrap()
+fn limits() -> Limits {
+    Config::load(&ConfigArgs::default()).unwrap().limits
 }
 
 #[test]
@@ -61,7 +61,7 @@ fn ranges_of_search_and_tags() {
 fn a_metrics_query_on_search_finds_the_spans_it_measures() {
     let search = |query: &str| {
         let question = SearchQuestion { query: query.to_owned(), ..SearchQuestion::default() };
-        question.request(&config(), NOW).map(|request| request.query.to_string())
+        question.request(&limits(), NOW).map(|request| request.query.to_string())
     };
     let found = search("{ .a = 1 } | rate() by (name) with (most_recent=true)");
     assert_eq!(found, Ok("{ .a = 1 } with(most_recent=true)".to_owned()));
@@ -77,7 +77,7 @@ fn measure(
 ) -> Result<vivace_query::MetricsRequest, InvalidQuestion> {
     let mut question = MetricsQuestion { query: "{ } | rate()".to_owned(), ..MetricsQuestion::default() };
     adjust(&mut question);
-    question.request(&config(), NOW)
+    question.request(&limits(), NOW)
 }
 
 fn between(start: u64, end: u64) -> When {
@@ -133,7 +133,7 @@ fn metrics_that_cannot_be_are_refused() {
 fn an_instant_query_is_not_aligned_and_has_no_exemplars() {
     let query = "{ } | count_over_time()".to_owned();
     let question = InstantQuestion { query, when: between(95, 125), max_series: 2 };
-    let request = question.request(&config(), NOW).unwrap();
+    let request = question.request(&limits(), NOW).unwrap();
     let window = MetricsWindow::Instant { start: 95, end: 125 };
     assert_eq!((request.window, request.exemplars, request.max_series), (window, 0, 2));
 }

@@ -18,6 +18,7 @@ use vivace_storage::{CompactionStats, Snapshot, WalStats};
 
 use super::Backend;
 use crate::config::{Config, ConfigArgs};
+use crate::limits::TenantLimits;
 use crate::state::{App, AppState};
 
 #[derive(Debug, Default)]
@@ -74,7 +75,8 @@ pub(crate) fn starting(adjust: impl FnOnce(&mut Config)) -> App {
     config.memory_limit = ByteSize::from_mib(256);
     adjust(&mut config);
     let budget = MemoryBudget::new(config.memory_limit);
-    AppState::new(config, budget, Arc::new(SystemClock::default()))
+    let limits = TenantLimits::load(&config).unwrap();
+    AppState::new(config, limits, budget, Arc::new(SystemClock::default()))
 }
 
 #[async_trait]

@@ -88,6 +88,8 @@ impl Launcher {
         command.args(["--memory-limit", &self.memory_limit]);
         // What happens within ten minutes of a load happens within the run.
         command.args(["--compaction-settle", "2s", "--compacted-block-retention", "30s"]);
+        // What the server can take is measured, not what it is told to.
+        command.args(["--ingestion-rate-limit-bytes", "1TB", "--ingestion-burst-size-bytes", "1TB"]);
         for listener in ["--http-listen", "--grpc-listen", "--otlp-grpc-listen", "--otlp-http-listen"] {
             command.args([listener, ANY_PORT]);
         }

@@ -99,7 +99,7 @@ impl FromArgMatches for ConfigArgs {
 
     fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
         self.file = matches.get_one::<PathBuf>(FILE).cloned();
-        for key in KEYS {
+        for key in KEYS.iter() {
             let Some(text) = matches.get_one::<String>(key.name) else { continue };
             let origin = match matches.value_source(key.name) {
                 Some(ValueSource::EnvVariable) => variable(key),

@@ -1,32 +1,45 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use serde_norway::Value;
+use serde_norway::{Mapping, Value};
 
 use super::{ConfigError, Given, KEYS};
 
-/// Longer files are refused; a configuration is a few hundred bytes.
-const MAX_BYTES: u64 = 1 << 20;
+/// Longer files are refused: a configuration is a few hundred bytes, a tenant's overrides are as many.
+const MAX_BYTES: u64 = 4 << 20;
 
 /// Reads a YAML file of known keys with scalar values.
 pub(super) fn read(path: &Path) -> Result<BTreeMap<&'static str, Given>, ConfigError> {
+    parse(path, &read_text(path)?)
+}
+
+/// The content of a file of settings.
+pub(super) fn read_text(path: &Path) -> Result<String, ConfigError> {
     let unreadable = |reason| ConfigError::Unreadable { path: path.to_owned(), reason };
     let bytes = std::fs::metadata(path).map_err(unreadable)?.len();
     if bytes > MAX_BYTES {
         let reason = format!("{bytes} bytes are too many for a config file; at most {MAX_BYTES}");
         return Err(ConfigError::Shape { path: path.to_owned(), reason });
     }
-    parse(path, &std::fs::read_to_string(path).map_err(unreadable)?)
+    std::fs::read_to_string(path).map_err(unreadable)
+}
+
+/// The entries of a YAML file; none of an empty one.
+pub(super) fn entries(path: &Path, text: &str) -> Result<Mapping, ConfigError> {
+    let syntax = |reason| ConfigError::Syntax { path: path.to_owned(), reason };
+    match serde_norway::from_str(text).map_err(syntax)? {
+        Value::Null => Ok(Mapping::new()),
+        Value::Mapping(mapping) => Ok(mapping),
+        other => {
+            let reason = format!("expected `key: value` lines, found {}", name_of(&other));
+            Err(ConfigError::Shape { path: path.to_owned(), reason })
+        }
+    }
 }
 
 pub(super) fn parse(path: &Path, text: &str) -> Result<BTreeMap<&'static str, Given>, ConfigError> {
     let shape = |reason: String| ConfigError::Shape { path: path.to_owned(), reason };
-    let syntax = |reason| ConfigError::Syntax { path: path.to_owned(), reason };
-    let mapping = match serde_norway::from_str(text).map_err(syntax)? {
-        Value::Null => return Ok(BTreeMap::new()),
-        Value::Mapping(mapping) => mapping,
-        other => return Err(shape(format!("expected `key: value` lines, found {}", name_of(&other)))),
-    };
+    let mapping = entries(path, text)?;
     let mut values = BTreeMap::new();
     for (key, value) in mapping {
         let Value::String(name) = key else {
@@ -53,18 +66,22 @@ fn unknown(path: &Path, mut key: String, value: &Value) -> ConfigError {
         key = format!("{key}.{name}");
         below = next;
     }
-    ConfigError::UnknownKey { path: path.to_owned(), nearest: nearest(&key), key }
+    let known = KEYS.iter().map(|key| key.name);
+    ConfigError::UnknownKey {
+        path: path.to_owned(),
+        nearest: nearest(&key.replace(['.', '-'], "_"), known),
+        key,
+    }
 }
 
 /// The known key most like `name`, if any is.
-fn nearest(name: &str) -> Option<&'static str> {
-    let name = name.replace(['.', '-'], "_");
-    let scored = KEYS.iter().map(|key| (strsim::jaro_winkler(&name, key.name), key.name));
+pub(super) fn nearest(name: &str, known: impl Iterator<Item = &'static str>) -> Option<&'static str> {
+    let scored = known.map(|known| (strsim::jaro_winkler(name, known), known));
     let best = scored.max_by(|(a, _), (b, _)| a.total_cmp(b));
     best.filter(|(score, _)| *score > 0.75).map(|(_, name)| name)
 }
 
-fn scalar(value: &Value) -> Option<String> {
+pub(super) fn scalar(value: &Value) -> Option<String> {
     match value {
         Value::String(text) => Some(text.clone()),
         Value::Bool(truth) => Some(truth.to_string()),
@@ -73,7 +90,7 @@ fn scalar(value: &Value) -> Option<String> {
     }
 }
 
-fn name_of(value: &Value) -> &'static str {
+pub(super) fn name_of(value: &Value) -> &'static str {
     match value {
         Value::Null => "nothing",
         Value::Bool(_) => "true or false",

@@ -9,6 +9,8 @@ use crate::logging::LogFormat;
 
 /// The word for no limit.
 const UNLIMITED: &str = "unlimited";
+/// The word for no file.
+const NO_PATH: &str = "none";
 
 /// A type that a configuration value can have.
 pub(super) trait Setting: Sized {
@@ -23,13 +25,22 @@ pub(super) trait Setting: Sized {
     fn print(&self) -> String;
 }
 
-/// Appends `name: value`.
-pub(super) fn write_yaml<T: Setting>(yaml: &mut String, name: &str, value: &T) {
+/// A value as YAML.
+pub(super) fn yaml<T: Setting>(value: &T) -> String {
     let text = value.print();
     // A JSON string is a YAML string.
-    let text = if T::QUOTED { serde_json::Value::String(text).to_string() } else { text };
+    if T::QUOTED { serde_json::Value::String(text).to_string() } else { text }
+}
+
+/// Appends `name: value`.
+pub(super) fn write_yaml(yaml: &mut String, name: &str, value: &str) {
     // Writing to a String cannot fail.
-    let _ = writeln!(yaml, "{name}: {text}");
+    let _ = writeln!(yaml, "{name}: {value}");
+}
+
+/// A limit that need not be; Tempo writes 0 for none.
+fn parse_optional<T: Setting>(text: &str) -> Result<Option<T>, String> {
+    if text == UNLIMITED || text == "0" { Ok(None) } else { T::parse(text).map(Some) }
 }
 
 impl Setting for String {
@@ -97,16 +108,39 @@ impl Setting for ByteSize {
     }
 }
 
-/// A limit that need not be.
 impl Setting for Option<ByteSize> {
     const KIND: &'static str = "size or unlimited";
 
     fn parse(text: &str) -> Result<Self, String> {
-        if text == UNLIMITED { Ok(None) } else { ByteSize::parse(text).map(Some) }
+        parse_optional(text)
     }
 
     fn print(&self) -> String {
         self.as_ref().map_or(UNLIMITED.to_owned(), Setting::print)
+    }
+}
+
+impl Setting for Option<usize> {
+    const KIND: &'static str = "number or unlimited";
+
+    fn parse(text: &str) -> Result<Self, String> {
+        parse_optional(text)
+    }
+
+    fn print(&self) -> String {
+        self.as_ref().map_or(UNLIMITED.to_owned(), Setting::print)
+    }
+}
+
+impl Setting for Option<PathBuf> {
+    const KIND: &'static str = "path or none";
+
+    fn parse(text: &str) -> Result<Self, String> {
+        if text == NO_PATH { Ok(None) } else { PathBuf::parse(text).map(Some) }
+    }
+
+    fn print(&self) -> String {
+        self.as_ref().map_or(NO_PATH.to_owned(), Setting::print)
     }
 }
 

@@ -32,8 +32,8 @@ fn defaults_are_those_of_the_contract() {
     assert_eq!(config.storage_url, vivace_storage::object::default_url(Path::new("/data")).unwrap());
     assert!(!config.multitenancy);
     assert!(config.memory_limit.bytes() > 0);
-    assert_eq!(config.max_search_duration.as_secs(), 168 * 3600);
-    assert_eq!((config.block_retention.as_secs(), config.max_stored_bytes), (336 * 3600, None));
+    assert_eq!(config.limits.max_search_duration.as_secs(), 168 * 3600);
+    assert_eq!((config.limits.block_retention.as_secs(), config.limits.max_stored_bytes), (336 * 3600, None));
 }
 
 #[test]
@@ -43,9 +43,9 @@ fn flags_win_over_the_file_and_the_file_over_defaults() {
     std::fs::write(&path, "max_block_age: 5s\ndefault_result_limit: 7\nmultitenancy: true\n").unwrap();
     let config = Config::load(&args(&["--config", path.to_str().unwrap(), "--max-block-age", "9s"])).unwrap();
     assert_eq!(config.max_block_age.as_secs(), 9);
-    assert_eq!(config.default_result_limit, 7);
+    assert_eq!(config.limits.default_result_limit, 7);
     assert!(config.multitenancy);
-    assert_eq!(config.max_spans_per_span_set, 100);
+    assert_eq!(config.limits.max_spans_per_span_set, 100);
 }
 
 #[test]
@@ -79,9 +79,11 @@ fn wrong_values_name_their_source() {
 
 #[test]
 fn a_limit_may_be_none() {
-    let limit =
-        |text: &str| in_file(&format!("max_stored_bytes: {text}\n")).map(|config| config.max_stored_bytes);
+    let limit = |text: &str| {
+        in_file(&format!("max_stored_bytes: {text}\n")).map(|config| config.limits.max_stored_bytes)
+    };
     assert_eq!(limit("unlimited").unwrap(), None);
+    assert_eq!(limit("0").unwrap(), None, "as Tempo writes it");
     assert_eq!(limit("2GiB").unwrap(), Some("2GiB".parse().unwrap()));
     let error = limit("none").unwrap_err().to_string();
     assert!(error.contains("key `max_stored_bytes`: `none` is not a size"), "{error}");

@@ -175,8 +175,8 @@ impl Ingest {
 fn limits(config: &Config) -> Vec<Limit> {
     let yaml = config.to_yaml();
     let values: Vec<(&str, &str)> = yaml.lines().filter_map(|line| line.split_once(": ")).collect();
-    let bounds = |name: &str| {
-        name.starts_with("max_") || ["memory_limit", "query_deadline", "block_retention"].contains(&name)
+    let bounds = |key: &crate::config::Key| {
+        key.path.is_some() || key.name == "memory_limit" || key.name.starts_with("max_")
     };
     let limit = |key: &crate::config::Key| {
         let value = values.iter().find(|(name, _)| *name == key.name).map(|(_, value)| *value);
@@ -184,7 +184,7 @@ fn limits(config: &Config) -> Vec<Limit> {
         let doc = key.doc.split_whitespace().collect::<Vec<_>>().join(" ");
         Limit { name: key.name, value, doc }
     };
-    KEYS.iter().filter(|key| bounds(key.name)).map(limit).collect()
+    KEYS.iter().filter(|key| bounds(key)).map(limit).collect()
 }
 
 impl Tenant {

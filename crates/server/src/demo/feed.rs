@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use prost::Message;
 use vivace_base::{Clock, Retry};
-use vivace_ingest::Accepted;
 use vivace_model::TenantId;
 
 use super::error::DemoError;
@@ -74,14 +73,15 @@ impl Feeder {
             let Batch { request, spans, reviewed } = self.generator.batch(numbers.clone());
             let body = request.encode_to_vec().into();
             match self.backend.export(&self.tenant, body).await.map_err(|e| (e.kind().retry(), e)) {
-                Ok(Accepted { rejected: 0, .. }) => {
+                Ok(accepted) if accepted.rejected() == 0 => {
                     self.next = numbers.end;
                     self.spans += spans;
                     self.reviewed += reviewed;
                     return Ok(());
                 }
-                Ok(Accepted { rejected: count, message, .. }) => {
-                    return Err(DemoError::Rejected { count, message });
+                Ok(accepted) => {
+                    let count = accepted.rejected();
+                    return Err(DemoError::Rejected { count, message: accepted.message });
                 }
                 Err((Retry::Never, error)) => return Err(error.into()),
                 Err((Retry::After(pause), _)) => tokio::time::sleep(pause.min(LONGEST_PAUSE)).await,

@@ -65,7 +65,8 @@ impl StreamingQuerier for Querier {
 
     async fn search(&self, request: Request<SearchRequest>) -> Reply<SearchResponse> {
         let (tenants, asked, now) = self.open(request)?;
-        self.answer(tenants, search(asked).request(&self.app.config, now))
+        let limits = self.app.limits.of_all(&tenants);
+        self.answer(tenants, search(asked).request(&limits, now))
     }
 
     async fn search_tags(&self, request: Request<SearchTagsRequest>) -> Reply<SearchTagsResponse> {
@@ -98,7 +99,8 @@ impl StreamingQuerier for Querier {
 
     async fn metrics_query_range(&self, request: Request<QueryRangeRequest>) -> Reply<QueryRangeResponse> {
         let (tenants, asked, now) = self.open(request)?;
-        self.answer(tenants, range(asked).request(&self.app.config, now))
+        let limits = self.app.limits.of_all(&tenants);
+        self.answer(tenants, range(asked).request(&limits, now))
     }
 
     async fn metrics_query_instant(
@@ -106,7 +108,8 @@ impl StreamingQuerier for Querier {
         request: Request<QueryInstantRequest>,
     ) -> Reply<QueryInstantResponse> {
         let (tenants, asked, now) = self.open(request)?;
-        self.answer(tenants, instant(asked).request(&self.app.config, now))
+        let limits = self.app.limits.of_all(&tenants);
+        self.answer(tenants, instant(asked).request(&limits, now))
     }
 }
 

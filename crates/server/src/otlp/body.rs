@@ -51,7 +51,7 @@ impl Encoding {
 
 /// How large a body may be.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Limits {
+pub(super) struct Sizes {
     /// As received.
     pub(super) wire: ByteSize,
     /// After decompression.
@@ -124,10 +124,10 @@ impl Incoming {
         mut self,
         encoding: Encoding,
         declared: Option<u64>,
-        limits: Limits,
+        sizes: Sizes,
         budget: &Arc<MemoryBudget>,
     ) -> Result<Payload, Refusal> {
-        let read = self.read_all(encoding, declared, limits, budget).await;
+        let read = self.read_all(encoding, declared, sizes, budget).await;
         // A client that has stopped sending reads already.
         if read.as_ref().is_err_and(|refusal| refusal.code != Code::DeadlineExceeded) {
             self.drain().await;
@@ -152,13 +152,13 @@ impl Incoming {
         &mut self,
         encoding: Encoding,
         declared: Option<u64>,
-        limits: Limits,
+        sizes: Sizes,
         budget: &Arc<MemoryBudget>,
     ) -> Result<Payload, Refusal> {
-        if declared.is_some_and(|bytes| bytes > limits.wire.bytes()) {
-            return Err(too_large("as received", limits.wire));
+        if declared.is_some_and(|bytes| bytes > sizes.wire.bytes()) {
+            return Err(too_large("as received", sizes.wire));
         }
-        let mut sink = Sink::new(limits, budget)?;
+        let mut sink = Sink::new(sizes, budget)?;
         sink.expect(declared.unwrap_or_default())?;
         if encoding == Encoding::Identity {
             sink.bytes.reserve_exact(usize::try_from(declared.unwrap_or_default()).unwrap_or_default());
@@ -185,21 +185,21 @@ fn malformed(encoding: Encoding, error: &io::Error) -> Refusal {
 #[derive(Debug)]
 struct Sink {
     bytes: Vec<u8>,
-    limits: Limits,
+    sizes: Sizes,
     budget: Arc<MemoryBudget>,
     reservation: Reservation,
     refused: Option<Refusal>,
 }
 
 impl Sink {
-    fn new(limits: Limits, budget: &Arc<MemoryBudget>) -> Result<Self, Refusal> {
+    fn new(sizes: Sizes, budget: &Arc<MemoryBudget>) -> Result<Self, Refusal> {
         let reservation = budget.reserve(Holder::Decode, 0)?;
-        Ok(Self { bytes: Vec::new(), limits, budget: Arc::clone(budget), reservation, refused: None })
+        Ok(Self { bytes: Vec::new(), sizes, budget: Arc::clone(budget), reservation, refused: None })
     }
 
     /// Makes sure of memory for a body of `length` bytes.
     fn expect(&mut self, length: u64) -> Result<(), Refusal> {
-        let needed = length.saturating_mul(self.limits.memory_per_byte);
+        let needed = length.saturating_mul(self.sizes.memory_per_byte);
         if needed > self.budget.limit().bytes() / LARGEST_PART {
             let limit = self.budget.limit();
             let message =
@@ -214,8 +214,8 @@ impl Sink {
 
     fn admit(&mut self, more: usize) -> Result<(), Refusal> {
         let length = (self.bytes.len() + more) as u64;
-        if length > self.limits.decompressed.bytes() {
-            return Err(too_large("after decompression", self.limits.decompressed));
+        if length > self.sizes.decompressed.bytes() {
+            return Err(too_large("after decompression", self.sizes.decompressed));
         }
         self.expect(length)
     }

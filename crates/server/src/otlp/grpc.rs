@@ -11,10 +11,12 @@ use prost::Message;
 use tonic::{Code, Status};
 use vivace_base::ErrorKind;
 use vivace_ingest::Accepted;
+use vivace_model::TenantId;
 
-use super::body::{Encoding, Incoming, Limits, PROTOBUF_MEMORY};
+use super::body::{Encoding, Incoming, PROTOBUF_MEMORY, Sizes};
 use super::http::response_message;
 use super::{Refusal, take};
+use crate::config::Limits;
 use crate::state::App;
 use crate::tenant;
 
@@ -38,22 +40,34 @@ pub(crate) async fn unimplemented(request: Request) -> Response<Body> {
 async fn accept(app: &App, request: Request) -> Result<Accepted, Refusal> {
     let (parts, body) = request.into_parts();
     let tenant = tenant::of(&parts.headers, app.config.multitenancy)?;
-    let limits = Limits {
+    let limits = app.limits.of(&tenant);
+    let taken = receive(app, &tenant, &limits, &parts.headers, body).await;
+    taken.map_err(|refusal| refusal.for_tenant(&limits))
+}
+
+async fn receive(
+    app: &App,
+    tenant: &TenantId,
+    limits: &Limits,
+    headers: &HeaderMap,
+    body: Body,
+) -> Result<Accepted, Refusal> {
+    let sizes = Sizes {
         wire: app.config.max_grpc_message_bytes,
         decompressed: app.config.max_decompressed_bytes,
         memory_per_byte: PROTOBUF_MEMORY,
     };
-    let mut incoming = Incoming::new(body, limits.wire);
+    let mut incoming = Incoming::new(body, sizes.wire);
     let prefix = incoming.exactly(PREFIX).await?;
     let (compressed, length) = parse_prefix(&prefix)?;
-    let encoding = if compressed { encoding(&parts.headers)? } else { Encoding::Identity };
-    let payload = incoming.read(encoding, Some(length), limits, &app.budget).await?;
+    let encoding = if compressed { encoding(headers)? } else { Encoding::Identity };
+    let payload = incoming.read(encoding, Some(length), sizes, &app.budget).await?;
     let message = payload.received.saturating_sub(PREFIX as u64);
     if message != length {
         let text = format!("the message should be {length} bytes long and is {message}");
         return Err(Refusal::new(ErrorKind::InvalidInput, text));
     }
-    let accepted = take(app, &tenant, payload.bytes, payload.received).await?;
+    let accepted = take(app, tenant, limits, payload.bytes, payload.received).await?;
     drop(payload.reservation);
     Ok(accepted)
 }

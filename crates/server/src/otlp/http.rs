@@ -9,9 +9,11 @@ use opentelemetry_proto::tonic::collector::trace::v1::{
 use prost::Message;
 use vivace_base::ErrorKind;
 use vivace_ingest::{Accepted, otlp};
+use vivace_model::TenantId;
 
-use super::body::{Encoding, Incoming, JSON_MEMORY, Limits, PROTOBUF_MEMORY};
+use super::body::{Encoding, Incoming, JSON_MEMORY, PROTOBUF_MEMORY, Sizes};
 use super::{Refusal, take};
+use crate::config::Limits;
 use crate::state::App;
 use crate::tenant;
 
@@ -66,20 +68,32 @@ pub(super) async fn export(State(app): State<App>, request: Request) -> Response
 async fn accept(app: &App, format: Format, request: Request) -> Result<Accepted, Refusal> {
     let (parts, body) = request.into_parts();
     let tenant = tenant::of(&parts.headers, app.config.multitenancy)?;
-    let encoding = encoding(&parts.headers)?;
-    let declared = parts.headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
-    let limits = Limits {
+    let limits = app.limits.of(&tenant);
+    let taken = receive(app, &tenant, &limits, format, (&parts.headers, body)).await;
+    taken.map_err(|refusal| refusal.for_tenant(&limits))
+}
+
+async fn receive(
+    app: &App,
+    tenant: &TenantId,
+    limits: &Limits,
+    format: Format,
+    (headers, body): (&HeaderMap, Body),
+) -> Result<Accepted, Refusal> {
+    let encoding = encoding(headers)?;
+    let declared = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
+    let sizes = Sizes {
         wire: app.config.max_request_bytes,
         decompressed: app.config.max_decompressed_bytes,
         memory_per_byte: format.memory_per_byte(),
     };
-    let incoming = Incoming::new(body, limits.wire);
-    let payload = incoming.read(encoding, declared, limits, &app.budget).await?;
+    let incoming = Incoming::new(body, sizes.wire);
+    let payload = incoming.read(encoding, declared, sizes, &app.budget).await?;
     let request = match format {
         Format::Protobuf => payload.bytes,
         Format::Json => otlp::json_to_protobuf(&payload.bytes)?,
     };
-    let accepted = take(app, &tenant, request, payload.received).await?;
+    let accepted = take(app, tenant, limits, request, payload.received).await?;
     drop(payload.reservation);
     Ok(accepted)
 }
@@ -99,7 +113,7 @@ fn success(format: Format, accepted: Accepted) -> Response {
         Format::Protobuf => Body::from(response_message(accepted).encode_to_vec()),
         Format::Json if accepted.message.is_empty() => Body::from(r#"{"partialSuccess":{}}"#),
         Format::Json => {
-            let rejected = accepted.rejected.to_string();
+            let rejected = accepted.rejected().to_string();
             let partial = serde_json::json!({ "rejectedSpans": rejected, "errorMessage": accepted.message });
             Body::from(serde_json::json!({ "partialSuccess": partial }).to_string())
         }
@@ -110,7 +124,7 @@ fn success(format: Format, accepted: Accepted) -> Response {
 /// The answer; empty when all was taken as it is.
 pub(super) fn response_message(accepted: Accepted) -> ExportTraceServiceResponse {
     let partial_success = (!accepted.message.is_empty()).then(|| ExportTracePartialSuccess {
-        rejected_spans: i64::try_from(accepted.rejected).unwrap_or(i64::MAX),
+        rejected_spans: i64::try_from(accepted.rejected()).unwrap_or(i64::MAX),
         error_message: accepted.message,
     });
     ExportTraceServiceResponse { partial_success }

@@ -11,6 +11,8 @@ use vivace_query::QueryError;
 
 use crate::ask::InvalidQuestion;
 use crate::codes;
+use crate::config::Limits;
+use crate::limits::RateLimited;
 
 /// Why a request was not taken, in the terms of both protocols.
 #[derive(Debug)]
@@ -30,6 +32,14 @@ impl Refusal {
     /// The write-ahead log is being replayed.
     pub(crate) fn starting() -> Self {
         Self::new(ErrorKind::Unavailable, "starting: the write-ahead log is being replayed; retry later")
+    }
+
+    /// What it tells a tenant with these limits.
+    pub(super) fn for_tenant(mut self, limits: &Limits) -> Self {
+        if self.code == Code::ResourceExhausted && !limits.ingestion_retry_info_enabled {
+            self.retry = Retry::Never;
+        }
+        self
     }
 
     /// How long to wait before trying again, if that is worth it.
@@ -85,6 +95,16 @@ impl From<Refusal> for Status {
     fn from(refusal: Refusal) -> Self {
         let details = refusal.to_protobuf();
         Self::with_details(refusal.code, refusal.message, details)
+    }
+}
+
+impl From<RateLimited> for Refusal {
+    fn from(limited: RateLimited) -> Self {
+        let mut refusal = Self::new(ErrorKind::Overloaded, limited.to_string());
+        if matches!(limited, RateLimited::TooLarge { .. }) {
+            refusal.retry = Retry::Never;
+        }
+        refusal
     }
 }
 

@@ -107,7 +107,12 @@ async fn json_is_read_leniently() {
 #[tokio::test]
 async fn rejected_spans_are_told_as_partial_success() {
     let rejecting = || {
-        let accepted = Accepted { accepted: 1, rejected: 2, message: "bad \"id\"".to_owned() };
+        let accepted = Accepted {
+            accepted: 1,
+            invalid_span_id: 2,
+            message: "bad \"id\"".to_owned(),
+            ..Accepted::default()
+        };
         app(FakeBackend { accepted, ..FakeBackend::default() }, |_| {}).0
     };
     let json = r#"{"resourceSpans":[{"scopeSpans":[{"spans":[{}]}]}]}"#;
@@ -123,7 +128,7 @@ async fn rejected_spans_are_told_as_partial_success() {
 
 #[tokio::test]
 async fn attributes_left_out_are_told_though_no_span_is_rejected() {
-    let accepted = Accepted { accepted: 1, rejected: 0, message: "left out".to_owned() };
+    let accepted = Accepted { accepted: 1, message: "left out".to_owned(), ..Accepted::default() };
     let app = app(FakeBackend { accepted, ..FakeBackend::default() }, |_| {}).0;
     let json = r#"{"resourceSpans":[{"scopeSpans":[{"spans":[{}]}]}]}"#;
     let answer = send(http_router(&app), post(JSON, "", json)).await;
@@ -310,4 +315,61 @@ async fn grpc_errors_carry_code_and_details() {
     let encoded = answer.headers["grpc-status-details-bin"].as_bytes();
     let details = base64::Engine::decode(&base64::engine::general_purpose::STANDARD_NO_PAD, encoded).unwrap();
     assert_eq!(RpcStatus::decode(details.as_slice()).unwrap().details.len(), 1);
+}
+
+fn rates(rate: u64, burst: u64) -> impl FnOnce(&mut crate::config::Config) {
+    move |config| {
+        config.limits.ingestion_rate_limit_bytes = ByteSize::from_bytes(rate);
+        config.limits.ingestion_burst_size_bytes = ByteSize::from_bytes(burst);
+    }
+}
+
+#[tokio::test]
+async fn who_sends_too_fast_is_told_when_to_try_again() {
+    let body = batch(3).encode_to_vec();
+    let size = body.len() as u64;
+    let (app, backend) = app(FakeBackend::default(), rates(1, size));
+    assert_eq!(send(http_router(&app), post(PROTOBUF, "gzip", gzip(&body))).await.status, StatusCode::OK);
+    let answer = send(http_router(&app), post(PROTOBUF, "gzip", gzip(&body))).await;
+    assert_eq!(answer.status, StatusCode::TOO_MANY_REQUESTS);
+    assert_eq!(answer.headers["retry-after"], "5");
+    let status = RpcStatus::decode(answer.body).unwrap();
+    let expected = format!("RATE_LIMITED: ingestion rate limit (1 bytes/s, burst: {size} bytes) exceeded");
+    assert!(status.code == 8 && status.message.starts_with(&expected), "{status:?}");
+    let info = RetryInfo::decode(status.details[0].value.as_slice()).unwrap();
+    assert_eq!(info.retry_delay.unwrap().seconds, 5);
+    assert_eq!(
+        send(http_router(&app), post(PROTOBUF, "", Vec::new())).await.status,
+        StatusCode::OK,
+        "no spans"
+    );
+    let no_spans = batch(0).encode_to_vec();
+    assert_eq!(send(http_router(&app), post(PROTOBUF, "", no_spans)).await.status, StatusCode::OK);
+    assert_eq!(backend.received.lock().unwrap().len(), 1);
+    let page = app.metrics.page(&app).unwrap();
+    let counted = "tempo_discarded_spans_total{reason=\"rate_limited\",tenant=\"single-tenant\"} 3\n";
+    assert!(page.contains(counted), "{page}");
+}
+
+#[tokio::test]
+async fn a_batch_that_can_never_pass_is_not_to_be_sent_again() {
+    let body = batch(3).encode_to_vec();
+    let size = body.len() as u64;
+    let (app, _) = app(FakeBackend::default(), rates(size - 1, size - 1));
+    let answer = send(http_router(&app), post(PROTOBUF, "", body)).await;
+    assert_eq!(answer.status, StatusCode::TOO_MANY_REQUESTS);
+    assert!(answer.headers.get("retry-after").is_none());
+    let status = RpcStatus::decode(answer.body).unwrap();
+    assert!(status.message.starts_with(&format!("RATE_LIMITED: batch size ({size} bytes)")), "{status:?}");
+    assert!(status.details.is_empty());
+}
+
+#[tokio::test]
+async fn a_tenant_may_be_told_nothing_of_trying_again() {
+    let backend = FakeBackend { full: true, ..FakeBackend::default() };
+    let (app, _) = app(backend, |config| config.limits.ingestion_retry_info_enabled = false);
+    let answer = send(http_router(&app), post(PROTOBUF, "", batch(1).encode_to_vec())).await;
+    assert_eq!(answer.status, StatusCode::TOO_MANY_REQUESTS);
+    assert!(answer.headers.get("retry-after").is_none());
+    assert!(RpcStatus::decode(answer.body).unwrap().details.is_empty());
 }

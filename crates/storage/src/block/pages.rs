@@ -7,8 +7,6 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use object_store::ObjectStore;
-use object_store::path::Path;
 use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, RowGroups, RowSelection, RowSelector};
 use parquet::arrow::{FieldLevels, ProjectionMask};
 use parquet::basic::Compression;
@@ -17,6 +15,8 @@ use parquet::errors::{ParquetError, Result};
 use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData, RowGroupMetaData};
 use parquet::file::page_index::offset_index::PageLocation;
 use parquet::file::reader::{ChunkReader, Length, SerializedPageReader};
+
+use super::object::ObjectFile;
 
 /// No page is larger once unpacked: they are written with far fewer bytes.
 const MAX_PAGE: usize = 256 << 20;
@@ -81,11 +81,10 @@ impl PagesWanted {
     }
 
     /// Fetches them.
-    pub(super) async fn fetch(self, store: &dyn ObjectStore, path: &Path) -> Result<GroupPages> {
+    pub(super) async fn fetch(self, file: &ObjectFile) -> Result<GroupPages> {
         let Self { metadata, group, fetches } = self;
         let ranges: Vec<Range<u64>> = fetches.iter().flat_map(|fetch| fetch.ranges.iter().cloned()).collect();
-        let fetched = store.get_ranges(path, &ranges).await;
-        let mut fetched = fetched.map_err(|error| ParquetError::External(Box::new(error)))?.into_iter();
+        let mut fetched = file.ranges(&ranges).await?.into_iter();
         let columns = metadata.row_group(group).columns().len();
         let mut chunks: Vec<Option<Chunk>> = (0..columns).map(|_| None).collect();
         let gaps = fetches.iter().any(Fetch::has_gaps);

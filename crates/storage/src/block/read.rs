@@ -4,14 +4,12 @@ use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::Schema;
-use bytes::Bytes;
-use futures::future::BoxFuture;
 use futures::stream::{self, BoxStream};
-use futures::{FutureExt, Stream, StreamExt, TryStreamExt};
+use futures::{Stream, StreamExt, TryStreamExt};
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, RowSelection, RowSelector};
-use parquet::arrow::async_reader::{AsyncFileReader, ParquetRecordBatchStreamBuilder};
+use parquet::arrow::async_reader::ParquetRecordBatchStreamBuilder;
 use parquet::arrow::{ProjectionMask, parquet_to_arrow_field_levels};
 use parquet::errors::ParquetError;
 use parquet::file::metadata::{
@@ -22,6 +20,7 @@ use vivace_model::schema::{self, AttributeColumn, AttributeScope};
 use vivace_model::{TenantId, TimeRange};
 
 use super::lineage::Parents;
+use super::object::{ObjectFile, ReadMeter, TooMuchRead};
 use super::pages::PagesWanted;
 use super::tables::Tables;
 use super::{BlockError, SPANS_FILE};
@@ -104,6 +103,7 @@ pub struct BlockReader {
     id: BlockId,
     path: Path,
     index_path: Path,
+    meter: Option<Arc<ReadMeter>>,
     metadata: ArrowReaderMetadata,
     range: TimeRange,
     bytes: u64,
@@ -133,7 +133,7 @@ impl BlockReader {
         }
         let size =
             store.head(&path).await.map_err(|error| BlockError::store("read block", &path, &error))?.size;
-        let mut file = ObjectFile { store: Arc::clone(&store), path: path.clone() };
+        let mut file = ObjectFile { store: Arc::clone(&store), path: path.clone(), meter: None };
         let footer = ParquetMetaDataReader::new()
             .with_column_index_policy(PageIndexPolicy::Skip)
             .with_offset_index_policy(PageIndexPolicy::Optional)
@@ -149,12 +149,24 @@ impl BlockReader {
             id: meta.id,
             path,
             index_path,
+            meter: None,
             metadata,
             range: meta.range,
             bytes: meta.bytes,
             footer_bytes,
             tables,
         })
+    }
+
+    /// The same block, what is read of whose spans is counted.
+    pub fn metered(mut self, meter: &Arc<ReadMeter>) -> Self {
+        self.meter = Some(Arc::clone(meter));
+        self
+    }
+
+    fn file(&self) -> ObjectFile {
+        let (store, path) = (Arc::clone(&self.store), self.path.clone());
+        ObjectFile { store, path, meter: self.meter.clone() }
     }
 
     /// The block's name.
@@ -219,8 +231,7 @@ impl BlockReader {
     /// # Errors
     /// [`BlockError`] when the read cannot begin; the stream ends with one when it cannot go on.
     pub fn read(&self, projection: &Projection) -> Result<SpanStream, BlockError> {
-        let file = ObjectFile { store: Arc::clone(&self.store), path: self.path.clone() };
-        let builder = ParquetRecordBatchStreamBuilder::new_with_metadata(file, self.metadata.clone());
+        let builder = ParquetRecordBatchStreamBuilder::new_with_metadata(self.file(), self.metadata.clone());
         let roots = ProjectionMask::roots(builder.parquet_schema(), projection.indices(self.schema()));
         let builder = builder.with_projection(roots).with_batch_size(limits::READ_BATCH_ROWS);
         Ok(self.resolved(builder.build().map_err(|error| unreadable(&self.path, &error))?))
@@ -279,16 +290,16 @@ impl BlockReader {
         let (schema, hint) = (self.metadata.parquet_schema(), Some(self.metadata.schema().fields()));
         let levels = parquet_to_arrow_field_levels(schema, mask.clone(), hint)
             .map_err(|error| unreadable(&self.path, &error))?;
-        let (store, path, levels) = (Arc::clone(&self.store), self.path.clone(), Arc::new(levels));
+        let (file, levels) = (self.file(), Arc::new(levels));
         let batches = stream::iter(groups).then(move |(group, selection)| {
-            let (store, path, metadata) = (Arc::clone(&store), path.clone(), Arc::clone(&metadata));
+            let (file, metadata) = (file.clone(), Arc::clone(&metadata));
             let (mask, levels, budget) = (mask.clone(), Arc::clone(&levels), budget.clone());
             async move {
                 let wanted = PagesWanted::new(&metadata, group, &mask, &selection);
                 let memory = wanted.memory(selection.row_count().min(batch_rows));
                 let reserved = budget.map(|budget| budget.reserve(Holder::Query, memory)).transpose();
                 let reserved = reserved.map_err(|refused| ParquetError::External(Box::new(refused)))?;
-                let pages = wanted.fetch(&*store, &path).await?;
+                let pages = wanted.fetch(&file).await?;
                 let batches = pages.read(&levels, selection, batch_rows)?;
                 let each = batches.map(move |batch| {
                     let _until_the_last = &reserved;
@@ -419,46 +430,16 @@ fn pieces(mut rest: RowSelection) -> Vec<RowSelection> {
 }
 
 fn unreadable(path: &Path, error: &ParquetError) -> BlockError {
-    if let ParquetError::External(source) = error
-        && let Some(store_error) = source.downcast_ref::<object_store::Error>()
-    {
-        return BlockError::store("read block", path, store_error);
-    }
-    if let ParquetError::External(source) = error
-        && let Some(refused) = source.downcast_ref::<MemoryRefused>()
-    {
-        return refused.clone().into();
+    if let ParquetError::External(source) = error {
+        if let Some(store_error) = source.downcast_ref::<object_store::Error>() {
+            return BlockError::store("read block", path, store_error);
+        }
+        if let Some(refused) = source.downcast_ref::<TooMuchRead>() {
+            return (*refused).into();
+        }
+        if let Some(refused) = source.downcast_ref::<MemoryRefused>() {
+            return refused.clone().into();
+        }
     }
     BlockError::Corrupt { path: path.to_string(), reason: error.to_string() }
-}
-
-/// The bytes of a block for the Parquet reader.
-struct ObjectFile {
-    store: Arc<dyn ObjectStore>,
-    path: Path,
-}
-
-impl AsyncFileReader for ObjectFile {
-    fn get_bytes(&mut self, range: Range<u64>) -> BoxFuture<'_, Result<Bytes, ParquetError>> {
-        async move { self.store.get_range(&self.path, range).await.map_err(external) }.boxed()
-    }
-
-    fn get_byte_ranges(
-        &mut self,
-        ranges: Vec<Range<u64>>,
-    ) -> BoxFuture<'_, Result<Vec<Bytes>, ParquetError>> {
-        async move { self.store.get_ranges(&self.path, &ranges).await.map_err(external) }.boxed()
-    }
-
-    fn get_metadata<'a>(
-        &'a mut self,
-        _options: Option<&'a ArrowReaderOptions>,
-    ) -> BoxFuture<'a, Result<Arc<ParquetMetaData>, ParquetError>> {
-        let refused = "the footer is read once, by BlockReader::open";
-        async move { Err(ParquetError::General(refused.to_owned())) }.boxed()
-    }
-}
-
-fn external(error: object_store::Error) -> ParquetError {
-    ParquetError::External(Box::new(error))
 }

@@ -31,7 +31,15 @@ fn by_messages(body: &[u8]) -> Option<(Vec<Span>, Rejections)> {
 }
 
 fn by_columns(body: &[u8]) -> std::result::Result<(Vec<Span>, Rejections), String> {
-    let columns = columns(body, &AttributeOrder::default()).map_err(|error| error.to_string())?;
+    cut_columns(body, usize::MAX)
+}
+
+fn cut_columns(
+    body: &[u8],
+    max_attribute_bytes: usize,
+) -> std::result::Result<(Vec<Span>, Rejections), String> {
+    let columns = columns(body, &AttributeOrder::default(), max_attribute_bytes);
+    let columns = columns.map_err(|error| error.to_string())?;
     let mut decoder = SpanDecoder::new(&columns.spans).expect("layout");
     let spans = (0..columns.spans.num_rows()).map(|row| decoder.span(row)).collect();
     Ok((spans, columns.rejections))
@@ -364,4 +372,67 @@ fn request_with_broken_attribute() -> (Vec<u8>, usize) {
     let body = body_of(&spans);
     let at = body.windows(8).position(|window| window == b"the text").expect("the text");
     (body, at)
+}
+
+/// The attribute `key`, whose value is a text.
+fn text_attribute(key: &str, text: &str) -> Vec<u8> {
+    [nested(1, 1, key.as_bytes().to_vec()), nested(2, 1, nested(1, 1, text.as_bytes().to_vec()))].concat()
+}
+
+#[test]
+fn long_keys_and_texts_are_cut_where_a_character_ends_everywhere_but_in_lists() {
+    // 8 bytes end in the middle of an ü.
+    let body = everywhere(&text_attribute("a long key", "1234567ü9"));
+    let (as_sent, untouched) = cut_columns(&body, 10).expect("well-formed");
+    assert_eq!((untouched.truncated.total(), untouched.message().as_str()), (0, ""));
+    assert_eq!(as_sent[0].attributes[0].value, Value::String("1234567ü9".to_owned()));
+    let (found, rejections) = cut_columns(&body, 8).expect("well-formed");
+    let [span] = found.as_slice() else { panic!("{found:?}") };
+    let lists = [
+        &span.resource.attributes,
+        &span.scope.attributes,
+        &span.attributes,
+        &span.events[0].attributes,
+        &span.links[0].attributes,
+    ];
+    for list in lists {
+        let [attribute] = list.as_slice() else { panic!("{list:?}") };
+        assert_eq!(
+            (attribute.key.as_str(), &attribute.value),
+            ("a long k", &Value::String("1234567".to_owned()))
+        );
+    }
+    let cut: Vec<_> = rejections.truncated.by_scope().collect();
+    assert_eq!(cut, [("resource", 2), ("scope", 2), ("span", 2), ("event", 2), ("link", 2)]);
+    assert_eq!((rejections.total(), rejections.deep_attributes), (0, 0));
+    let message = rejections.message();
+    let first = "attribute \"a long key\": 10 bytes cut to max_attribute_bytes, 8; ";
+    assert!(message.starts_with(first) && message.ends_with("; and 7 more"), "{message}");
+
+    let texts = nested(5, 1, nested(1, 1, nested(1, 1, b"longer than 8".to_vec())));
+    let body = everywhere(&[nested(1, 1, b"k".to_vec()), nested(2, 1, texts)].concat());
+    let (found, rejections) = cut_columns(&body, 8).expect("well-formed");
+    let list = Value::Array(vec![Value::String("longer than 8".to_owned())]);
+    assert_eq!((&found[0].attributes[0].value, rejections.truncated.total()), (&list, 0));
+}
+
+#[test]
+fn refused_spans_have_nothing_to_cut() {
+    let attribute = nested(9, 1, text_attribute("k", "longer than 8"));
+    let span = [nested(1, 1, vec![1; 16]), nested(2, 1, vec![0; 8]), attribute].concat();
+    let (found, rejections) =
+        cut_columns(&nested(1, 1, nested(2, 1, nested(2, 1, span))), 8).expect("well-formed");
+    assert_eq!((found.len(), rejections.total(), rejections.truncated.total()), (0, 1, 0));
+}
+
+#[test]
+fn spans_are_counted_without_being_read() {
+    for seed in seeds(5) {
+        let spans = TraceGenerator::new(seed).traces(4, 9);
+        let body = body_of(&spans);
+        assert_eq!(crate::otlp::count_spans(&body), spans.len() as u64, "seed {seed}");
+        // Cut off, only those that are all there count.
+        assert!(crate::otlp::count_spans(&body[..body.len() / 2]) < spans.len() as u64, "seed {seed}");
+    }
+    assert_eq!(crate::otlp::count_spans(&[]), 0);
 }

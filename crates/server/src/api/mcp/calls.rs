@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use vivace_model::TraceId;
@@ -12,10 +14,11 @@ use crate::api::accept::Format;
 use crate::api::diff::{DiffRequest, Side, compare};
 use crate::api::error::{ApiError, backend, mark_partial};
 use crate::api::json;
-use crate::api::traces::{answer, find};
+use crate::api::traces::{answer, find_within};
 use crate::ask::{
     Answer, InstantQuestion, MetricsQuestion, SearchQuestion, TagNamesQuestion, TagValuesQuestion,
 };
+use crate::config::Limits;
 
 const NANOS: u64 = 1_000_000_000;
 
@@ -34,6 +37,10 @@ impl Mcp {
         }
     }
 
+    fn limits(&self) -> Arc<Limits> {
+        self.app.limits.of_all(&self.tenants)
+    }
+
     async fn search(&self, arguments: &Arguments) -> Result<Response, ApiError> {
         let now = self.app.clock.now();
         let query = arguments.text("query");
@@ -43,7 +50,7 @@ impl Mcp {
             ));
         }
         let question = SearchQuestion { query, when: arguments.when(now)?, ..SearchQuestion::default() };
-        let request = question.request(&self.app.config, now)?;
+        let request = question.request(&self.limits(), now)?;
         let found = backend(&self.app)?.search(&self.tenants, &request, &mut |_| {}).await?;
         let partial = found.partial.clone();
         Ok(marked(json::search(found), partial))
@@ -52,7 +59,7 @@ impl Mcp {
     async fn metrics_instant(&self, arguments: &Arguments) -> Result<Response, ApiError> {
         let now = self.app.clock.now();
         let (query, when) = (arguments.text("query"), arguments.when(now)?);
-        let request = InstantQuestion { query, when, max_series: 0 }.request(&self.app.config, now)?;
+        let request = InstantQuestion { query, when, max_series: 0 }.request(&self.limits(), now)?;
         let found = backend(&self.app)?.metrics(&self.tenants, &request, &mut |_| {}).await?;
         let partial = found.partial.clone();
         Ok(marked(json::metrics_instant(found), partial))
@@ -62,7 +69,7 @@ impl Mcp {
         let now = self.app.clock.now();
         let (query, when) = (arguments.text("query"), arguments.when(now)?);
         let question = MetricsQuestion { query, when, ..MetricsQuestion::default() };
-        let request = question.request(&self.app.config, now)?;
+        let request = question.request(&self.limits(), now)?;
         let found = backend(&self.app)?.metrics(&self.tenants, &request, &mut |_| {}).await?;
         let partial = found.partial.clone();
         Ok(marked(json::metrics_range(found), partial))
@@ -71,11 +78,11 @@ impl Mcp {
     async fn trace(&self, arguments: &Arguments) -> Result<Response, ApiError> {
         let id = arguments.text("trace_id").parse::<TraceId>();
         let id = id.map_err(|error| ApiError::bad(format!("invalid trace_id: {error}")))?;
-        let found = find(&self.app, &self.tenants, id).await?;
+        let (found, _) = find_within(&self.app, &self.tenants, id).await?;
         if found.trace.is_none() {
             return Err(ApiError::with_status(StatusCode::NOT_FOUND, format!("there is no trace {id}")));
         }
-        Ok(answer(&self.app, found, Vec::new(), Format::Llm))
+        Ok(answer(&self.app, &self.tenants, found, Vec::new(), Format::Llm))
     }
 
     async fn trace_diff(&self, arguments: &Arguments) -> Result<Response, ApiError> {

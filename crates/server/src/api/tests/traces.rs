@@ -306,3 +306,38 @@ async fn what_is_incomplete_is_marked_beside_what_was_filtered() {
     assert_eq!(answer.json()["message"], format!("a block is damaged; {FILTERED}"));
     assert_eq!(answer.headers["x-vivace-partial"], "a block is damaged");
 }
+
+#[tokio::test]
+async fn a_trace_that_is_too_large_is_cut_refused_or_not_compared() {
+    let file =
+        "overrides: {red: {read: {max_spans_per_trace: 3}}, blue: {global: {max_bytes_per_trace: 10}}}";
+    let (app, _, _dir) = with_overrides(with(family()), file);
+    let ask = async |path: &str, tenant| ask_with(&app, path, &[("x-scope-orgid", tenant)]).await;
+    for (tenant, count, told) in [("red", 3, "3 spans"), ("blue", 1, "10 bytes"), ("red|blue", 1, "10 bytes")]
+    {
+        let cut = ask("/api/v2/traces/7", tenant).await;
+        assert_eq!(names(&cut).len(), count, "{tenant}");
+        let message = cut.json()["message"].as_str().unwrap().to_owned();
+        let expected = format!("Trace exceeds maximum size of {told}, a partial trace is returned");
+        assert!(message.starts_with(&expected), "{message}");
+        assert_eq!(cut.json()["status"], "PARTIAL");
+        assert_eq!(cut.headers["x-vivace-partial"], message.as_str());
+        let refused = ask("/api/traces/7", tenant).await;
+        assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY, "{tenant}");
+        assert!(
+            refused.text().starts_with(&format!("trace exceeds max size ({told})")),
+            "{}",
+            refused.text()
+        );
+    }
+    // The filter sees what is left of the trace.
+    assert_eq!(names(&ask("/api/v2/traces/7?q=%7Bname%3D%22leaf%22%7D", "red").await).len(), 1);
+    let body = r#"{"base":{"traceId":"7"},"compare":{"traceId":"7"}}"#;
+    for (tenant, status) in [("red", StatusCode::TOO_MANY_REQUESTS), ("green", StatusCode::OK)] {
+        let request = Request::post("/api/v2/traces/diff").header("x-scope-orgid", tenant);
+        let response = router(&app).oneshot(request.body(Body::from(body)).unwrap()).await.unwrap();
+        assert_eq!(response.status(), status, "{tenant}");
+    }
+    assert_eq!(names(&ask("/api/v2/traces/7", "green").await).len(), 7);
+    assert_eq!(ask("/api/traces/7", "green").await.status, StatusCode::OK);
+}

@@ -173,7 +173,7 @@ impl Question for Failing {
     ) -> Result<TagValues, QueryError> {
         match &self.0 {
             Some(QueryError::Busy) => Err(QueryError::Busy),
-            Some(_) => Err(QueryError::Deadline),
+            Some(_) => Err(QueryError::Deadline(Duration::from_secs(1))),
             None => panic!("a defect"),
         }
     }
@@ -191,7 +191,10 @@ async fn errors_and_defects_become_a_status() {
     let busy = failure(Some(QueryError::Busy)).await;
     assert_eq!(busy.code(), Code::ResourceExhausted);
     assert!(!busy.details().is_empty(), "when to try again");
-    assert_eq!(failure(Some(QueryError::Deadline)).await.code(), Code::DeadlineExceeded);
+    assert_eq!(
+        failure(Some(QueryError::Deadline(Duration::from_secs(1)))).await.code(),
+        Code::DeadlineExceeded
+    );
     let defect = failure(None).await;
     assert_eq!(
         (defect.code(), defect.message()),

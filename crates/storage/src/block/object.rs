@@ -1,0 +1,95 @@
+//! The bytes of a block's spans, as the object store has them.
+
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use bytes::Bytes;
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use object_store::path::Path;
+use object_store::{ObjectStore, ObjectStoreExt};
+use parquet::arrow::arrow_reader::ArrowReaderOptions;
+use parquet::arrow::async_reader::AsyncFileReader;
+use parquet::errors::ParquetError;
+use parquet::file::metadata::ParquetMetaData;
+use vivace_base::ByteSize;
+
+/// Counts the bytes of pages that one query reads from blocks, and refuses those above a limit.
+#[derive(Debug)]
+pub struct ReadMeter {
+    read: AtomicU64,
+    limit: Option<ByteSize>,
+}
+
+/// So many bytes were read, and more are wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("more than {0} would have to be read from blocks")]
+pub struct TooMuchRead(pub ByteSize);
+
+impl ReadMeter {
+    /// Allows so much; [`None`] for any amount.
+    pub fn new(limit: Option<ByteSize>) -> Arc<Self> {
+        Arc::new(Self { read: AtomicU64::new(0), limit })
+    }
+
+    /// Counts bytes that are about to be read.
+    fn count(&self, bytes: u64) -> Result<(), TooMuchRead> {
+        let read = self.read.fetch_add(bytes, Ordering::Relaxed).saturating_add(bytes);
+        match self.limit {
+            Some(limit) if read > limit.bytes() => Err(TooMuchRead(limit)),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// A block's file of spans for the Parquet reader.
+#[derive(Clone)]
+pub(super) struct ObjectFile {
+    pub(super) store: Arc<dyn ObjectStore>,
+    pub(super) path: Path,
+    pub(super) meter: Option<Arc<ReadMeter>>,
+}
+
+impl ObjectFile {
+    fn count(&self, ranges: &[Range<u64>]) -> Result<(), ParquetError> {
+        let Some(meter) = &self.meter else { return Ok(()) };
+        let bytes = ranges.iter().map(|range| range.end.saturating_sub(range.start)).sum();
+        meter.count(bytes).map_err(|refused| ParquetError::External(Box::new(refused)))
+    }
+
+    /// Some parts of it.
+    pub(super) async fn ranges(&self, ranges: &[Range<u64>]) -> Result<Vec<Bytes>, ParquetError> {
+        self.count(ranges)?;
+        self.store.get_ranges(&self.path, ranges).await.map_err(external)
+    }
+}
+
+impl AsyncFileReader for ObjectFile {
+    fn get_bytes(&mut self, range: Range<u64>) -> BoxFuture<'_, Result<Bytes, ParquetError>> {
+        async move {
+            self.count(std::slice::from_ref(&range))?;
+            self.store.get_range(&self.path, range).await.map_err(external)
+        }
+        .boxed()
+    }
+
+    fn get_byte_ranges(
+        &mut self,
+        ranges: Vec<Range<u64>>,
+    ) -> BoxFuture<'_, Result<Vec<Bytes>, ParquetError>> {
+        async move { self.ranges(&ranges).await }.boxed()
+    }
+
+    fn get_metadata<'a>(
+        &'a mut self,
+        _options: Option<&'a ArrowReaderOptions>,
+    ) -> BoxFuture<'a, Result<Arc<ParquetMetaData>, ParquetError>> {
+        let refused = "the footer is read once, by BlockReader::open";
+        async move { Err(ParquetError::General(refused.to_owned())) }.boxed()
+    }
+}
+
+fn external(error: object_store::Error) -> ParquetError {
+    ParquetError::External(Box::new(error))
+}
