@@ -11,6 +11,7 @@ mod grafana;
 mod grpc;
 mod ingest_and_find;
 mod kiali;
+mod limits;
 mod mcp;
 mod s3;
 mod sdk;

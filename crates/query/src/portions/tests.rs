@@ -178,6 +178,22 @@ async fn a_large_trace_comes_in_portions_and_is_the_same() {
 }
 
 #[tokio::test]
+async fn the_first_spans_are_those_that_come_first() {
+    let (spans, pieces) = dealt(5, PORTION_SPANS + 100);
+    let (id, world) = (spans[0].trace_id, World::of(&pieces, PLENTY).await);
+    let all = world.all(id).await.concat();
+    for count in [1, PORTION_SPANS - 1, PORTION_SPANS, PORTION_SPANS + 7, all.len(), usize::MAX] {
+        let mut portions = world.find(id).await.expect("reads").expect("is there").first_spans(count);
+        let mut first = Vec::new();
+        while let Some(portion) = portions.next().await.expect("reads") {
+            assert!(!portion.is_empty(), "first {count}");
+            first.extend(portion);
+        }
+        assert_eq!(first, all[..count.min(all.len())], "first {count}");
+    }
+}
+
+#[tokio::test]
 async fn spans_that_are_large_make_small_portions() {
     let text = "x".repeat(1 << 20);
     let span =

@@ -33,6 +33,11 @@ impl ReadMeter {
         Arc::new(Self { read: AtomicU64::new(0), limit })
     }
 
+    /// Bytes that were read, and those that were refused.
+    pub fn read(&self) -> u64 {
+        self.read.load(Ordering::Relaxed)
+    }
+
     /// Counts bytes that are about to be read.
     fn count(&self, bytes: u64) -> Result<(), TooMuchRead> {
         let read = self.read.fetch_add(bytes, Ordering::Relaxed).saturating_add(bytes);

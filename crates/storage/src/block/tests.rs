@@ -99,6 +99,50 @@ async fn a_projection_reads_only_what_it_names() {
 }
 
 #[tokio::test]
+async fn what_one_query_reads_is_counted_and_bounded() {
+    let spans: Vec<_> = (1..40).map(rich_span).collect();
+    let (store, tenant, meta) = stored(&spans).await;
+    let reader = BlockReader::open(store, &tenant, &meta).await.expect("opens");
+    let names = Projection { fixed: vec!["name"], ..Projection::default() };
+    let everything = Projection::everything();
+    let drain = async |batches: Result<SpanStream, BlockError>| -> Result<(), BlockError> {
+        batches?.try_for_each(|_| std::future::ready(Ok(()))).await
+    };
+    let read_by = async |projection: &Projection, some_rows: bool| {
+        let meter = ReadMeter::new(None);
+        let metered = reader.clone().metered(&meter);
+        let rows = 0..metered.row_count();
+        let batches = if some_rows {
+            metered.read_rows(std::slice::from_ref(&rows), projection)
+        } else {
+            metered.read(projection)
+        };
+        drain(batches).await.expect("reads");
+        meter.read()
+    };
+    for some_rows in [false, true] {
+        let (few, all) = (read_by(&names, some_rows).await, read_by(&everything, some_rows).await);
+        assert!(few > 0 && few * 5 < all && all < meta.bytes, "{few} and {all} of {}", meta.bytes);
+    }
+    // Pieces of a query share a limit; what went before counts.
+    let few = read_by(&names, false).await;
+    let meter = ReadMeter::new(Some(ByteSize::from_bytes(2 * few)));
+    let metered = reader.metered(&meter);
+    for _ in 0..2 {
+        drain(metered.read(&names)).await.expect("is allowed");
+    }
+    let error = drain(metered.read(&names)).await.expect_err("too much");
+    assert!(
+        matches!(error, BlockError::TooMuchRead(TooMuchRead(limit)) if limit.bytes() == 2 * few),
+        "{error}"
+    );
+    assert_eq!(error.kind(), ErrorKind::TooLarge);
+    let rows = 0..metered.row_count();
+    let error = drain(metered.read_rows(std::slice::from_ref(&rows), &names)).await.expect_err("too much");
+    assert_eq!(error.kind(), ErrorKind::TooLarge);
+}
+
+#[tokio::test]
 async fn damage_is_named() {
     let (store, tenant, meta) = stored(&[rich_span(1)]).await;
     let path = crate::paths::block_prefix(&tenant, meta.id).join(SPANS_FILE);
