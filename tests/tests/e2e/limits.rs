@@ -176,7 +176,7 @@ async fn what_a_tenant_asks_is_held_to_its_limits() {
             [("q", "{ }"), ("limit", "6")],
             "limit 6 exceeds max limit 5: ask for less, or raise",
         ),
-        ("red", "/api/search", [("q", "{ }"), ("limit", "1")], "exceeds 100s, it is 120s"),
+        ("red", "/api/search", [("q", "{ }"), ("limit", "1")], "exceeds 100s, it is 2m"),
         ("blue", "/api/search", [("q", "{ }"), ("spss", "3")], "spss 3 exceeds max spans per span set 2"),
         ("blue", "/api/metrics/query_range", [("q", rate), by_range], "allowed duration of 100s, it is 2m"),
         ("blue|red", "/api/search", [("q", "{ }"), ("limit", "6")], "max limit 5"),
@@ -246,6 +246,28 @@ async fn what_a_query_reads_and_how_long_it_takes_is_bounded() {
     assert_eq!(count_of(&whole.json()["trace"]), SPANS as usize);
 }
 
+/// Ten thousand series of a value each are not made in a millisecond.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_query_that_takes_too_long_is_given_up() {
+    let world = World::start("overrides: {red: {read: {query_deadline: 1ms}}}").await;
+    let spans = (0..10_000_u64).map(|id| {
+        let mut span = span([9; 16], id + 1, None, "call", world.start + id);
+        span.attributes = vec![attribute("id", text(&format!("id-{id}")))];
+        span
+    });
+    let export = otlp::request(vec![batch(service("shop"), scope("test", "1"), spans.collect())]);
+    for tenant in TENANTS {
+        let otlp = world.server.otlp().tenant(tenant);
+        otlp.send_as(&export, Encoding::Protobuf, Compression::None).await;
+    }
+    let measured = [("q", "{ } | quantile_over_time(duration, .5) by (span.id)"), ("step", "60")];
+    for tenant in ["red", "red|blue"] {
+        let refused = world.ask(tenant, "/api/metrics/query_range", &measured).await.expect(504);
+        assert!(refused.text().contains("the 1ms of its deadline, `query_deadline`"), "{}", refused.text());
+    }
+    world.ask("blue", "/api/metrics/query_range", &measured).await.ok();
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_tenants_old_blocks_go_and_others_stay() {
     let world = World::start("").await;
@@ -269,7 +291,7 @@ async fn a_tenants_old_blocks_go_and_others_stay() {
 async fn a_broken_file_changes_nothing_and_keeps_a_server_from_starting() {
     let world = World::start("overrides: {red: {read: {max_result_limit: 5}}}").await;
     world.metric("tempo_runtime_config_last_reload_successful 1").await;
-    world.metric("tempo_limits_overrides{limit_name=\"max_result_limit\",user=\"red\"} 5").await;
+    world.metric("tempo_limits_overrides{limit_name=\"max_result_limit\",user=\"red\"} 5.0").await;
     let broken = "overrides: {red: {read: {max_resultlimit: 6}}}";
     std::fs::write(&world.file, broken).expect("the overrides file can be written");
     world.until("/metrics", "tempo_runtime_config_last_reload_successful 0").await;
