@@ -62,13 +62,13 @@ impl Overrides {
         let mut overrides = Self::none(defaults);
         let mut tenants = Vec::new();
         for (key, value) in entries(path, text)? {
-            if key != Value::from(OVERRIDES) {
+            if key != OVERRIDES {
                 return Err(unknown(path, "", &text_of(path, &key)?, [OVERRIDES].into_iter()));
             }
             tenants.extend(mapping(path, OVERRIDES, value)?);
         }
         // Everyone first, whom the others inherit from.
-        tenants.sort_by_key(|(name, _)| *name != Value::from(EVERYONE));
+        tenants.sort_by_key(|(name, _)| name != EVERYONE);
         for (name, value) in tenants {
             let name = text_of(path, &name)?;
             let mut tenant = overrides.everyone.clone();
