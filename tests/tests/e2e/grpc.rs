@@ -161,7 +161,7 @@ fn kiali_reads(trace: &Value) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_large_answer_comes_in_small_messages() {
-    let server = Server::start().await;
+    let server = ServerBuilder::new().config("max_attribute_bytes", "64KiB").start().await;
     let start = ten_minutes_ago();
     let trace = |number: u8| {
         let mut root = span([number; 16], 1, None, "work", start + u64::from(number) * SECOND);

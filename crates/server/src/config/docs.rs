@@ -40,14 +40,14 @@ overrides:
 ```
 
 What a tenant does not set it has from `*`, and what that does not set from the configuration. (In Tempo an entry
-replaces all of these, and what it does not set is zero.) Without `multitenancy` the tenant is `single-tenant`. A question
-to several tenants together (`a|b`) is held to the strictest limit of each kind.
+replaces all of these, and what it does not set is zero.) Without `multitenancy` the tenant is `single-tenant`. A
+question to several tenants together (`a|b`) is held to the strictest limit of each kind.
 
 The file is read again every `per_tenant_override_period`. What is wrong with it, an unknown name included, is an
 error at the start. Later it is logged, `tempo_runtime_config_last_reload_successful` is 0, and what was read before
 stays. `/status/runtime_config`, `/status/overrides` and `/status/overrides/{tenant}` show what holds;
-`tempo_limits_defaults` and `tempo_limits_overrides` have it as metrics. `/api/overrides`, by which Tempo lets tenants set
-some limits themselves, is not there.
+`tempo_limits_defaults` and `tempo_limits_overrides` have it as metrics. `/api/overrides`, by which Tempo lets tenants
+set some limits themselves, is not there.
 
 `unlimited` can also be written 0.
 ";

@@ -142,9 +142,9 @@ limits! {
     ingestion_retry_info_enabled: bool = "true" at "ingestion.retry_info_enabled";
     /// Longer keys and texts of attributes are cut, where a character ends. Texts in arrays and maps are left alone.
     max_attribute_bytes: ByteSize = "2048" at "ingestion.max_attribute_bytes";
-    /// Largest trace that is returned by id, as OTLP. Tempo has 5 MB; here traces are streamed, whatever their size. With a limit a trace is read
-    /// twice. Of one that is larger `/api/v2/traces` returns a part, marked partial; `/api/traces` answers 422, a
-    /// comparison 429.
+    /// Largest trace that is returned by id, as OTLP. Tempo has 5 MB; here there is no limit by default, since traces
+    /// are streamed. With one, each trace is read twice. Of a trace that is larger `/api/v2/traces` returns a part,
+    /// marked partial; `/api/traces` answers 422, a comparison 429.
     max_bytes_per_trace: Option<ByteSize> = "unlimited" at "global.max_bytes_per_trace";
     /// The same in spans.
     max_spans_per_trace: Option<usize> = "unlimited" at "read.max_spans_per_trace";
