@@ -136,7 +136,8 @@ impl QueryEngine {
                 begun = true;
                 response = SearchResponse::default();
                 lead.looks_at(|| self.view(tenants));
-                let outcome = self.search_once(tenants, policy, request, &memory, &mut response, progress).await;
+                let outcome =
+                    self.search_once(tenants, policy, request, &memory, &mut response, progress).await;
                 if let Some(outcome) = turn.end(outcome) {
                     break outcome;
                 }
