@@ -100,6 +100,7 @@ async fn a_projection_reads_only_what_it_names() {
 
 #[tokio::test]
 async fn what_one_query_reads_is_counted_and_bounded() {
+    let memory = MemoryBudget::new(ByteSize::from_mib(64));
     let spans: Vec<_> = (1..40).map(rich_span).collect();
     let (store, tenant, meta) = stored(&spans).await;
     let reader = BlockReader::open(store, &tenant, &meta).await.expect("opens");
@@ -113,7 +114,7 @@ async fn what_one_query_reads_is_counted_and_bounded() {
         let metered = reader.clone().metered(&meter);
         let rows = 0..metered.row_count();
         let batches = if some_rows {
-            metered.read_rows(std::slice::from_ref(&rows), projection)
+            metered.read_rows(std::slice::from_ref(&rows), projection, &memory)
         } else {
             metered.read(projection)
         };
@@ -138,7 +139,8 @@ async fn what_one_query_reads_is_counted_and_bounded() {
     );
     assert_eq!(error.kind(), ErrorKind::TooLarge);
     let rows = 0..metered.row_count();
-    let error = drain(metered.read_rows(std::slice::from_ref(&rows), &names)).await.expect_err("too much");
+    let error =
+        drain(metered.read_rows(std::slice::from_ref(&rows), &names, &memory)).await.expect_err("too much");
     assert_eq!(error.kind(), ErrorKind::TooLarge);
 }
 
