@@ -17,8 +17,9 @@ use crate::eval::{ExactSum, Operand, rows};
 const MAX_VALUES: usize = 1_000;
 const META_TYPE: &str = "__meta_type";
 const META_ERROR: &str = "__meta_error";
-/// What a column, a value and a count take.
-const ENTRY_BYTES: u64 = 160;
+/// What a value takes beside its text, and what a count at a step takes.
+const VALUE_BYTES: u64 = 120;
+const COUNT_BYTES: u64 = 2 * (size_of::<u32>() + size_of::<ExactSum>()) as u64;
 
 /// See the module; mergeable in any order.
 pub(super) struct CompareTable {
@@ -32,6 +33,8 @@ pub(super) struct CompareTable {
 struct Column {
     all: Counts,
     values: HashMap<Vec<u8>, (Value, Counts)>,
+    /// Memory taken for them.
+    bytes: u64,
     /// There were too many values; none is kept.
     overflowed: bool,
 }
@@ -113,18 +116,22 @@ impl Column {
         }
         let is_new = !self.values.contains_key(&key);
         if is_new && self.values.len() == MAX_VALUES {
-            self.overflow();
+            self.overflow(memory);
             return Ok(());
         }
-        memory.take(ENTRY_BYTES + if is_new { 2 * key.len() as u64 } else { 0 })?;
-        add(&mut self.values.entry(key).or_insert_with(|| (value.clone(), Counts::new())).1);
-        Ok(())
+        let new_bytes = if is_new { VALUE_BYTES + 2 * key.len() as u64 } else { 0 };
+        let counts = &mut self.values.entry(key).or_insert_with(|| (value.clone(), Counts::new())).1;
+        let before = counts.len();
+        add(counts);
+        let bytes = new_bytes + (counts.len() - before) as u64 * COUNT_BYTES;
+        self.bytes += bytes;
+        if bytes > 0 { memory.take(bytes) } else { Ok(()) }
     }
 
     fn merge(&mut self, other: Self, memory: &mut Memory) -> Result<(), MemoryRefused> {
         merge_counts(&mut self.all, &other.all);
         if other.overflowed {
-            self.overflow();
+            self.overflow(memory);
         }
         for (key, (value, counts)) in other.values {
             self.count(key, &value, |ours| merge_counts(ours, &counts), memory)?;
@@ -132,8 +139,9 @@ impl Column {
         Ok(())
     }
 
-    fn overflow(&mut self) {
+    fn overflow(&mut self, memory: &mut Memory) {
         self.values = HashMap::new();
+        memory.give_back(std::mem::take(&mut self.bytes));
         self.overflowed = true;
     }
 

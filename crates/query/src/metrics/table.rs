@@ -335,6 +335,13 @@ impl Memory {
         Ok(())
     }
 
+    /// Gives back what was taken.
+    pub(super) fn give_back(&mut self, bytes: u64) {
+        self.used -= bytes;
+        // Cannot be refused: it shrinks.
+        let _ = self.reserved.resize(self.reserved.bytes().min(self.used + RESERVED_AT_ONCE));
+    }
+
     pub(super) fn into_reservation(self) -> Reservation {
         self.reserved
     }
