@@ -3,6 +3,7 @@
 
 pub mod answers;
 pub mod cases;
+pub mod cgroup;
 pub mod client;
 pub mod grpc;
 pub mod kiali;
@@ -15,6 +16,7 @@ pub mod spans;
 pub mod traffic;
 pub mod wild;
 
+pub use cgroup::MemoryCgroup;
 pub use client::{Client, Reply};
 pub use otlp::{Compression, Encoding, Otlp};
 pub use s3::{ForgetfulS3, S3};

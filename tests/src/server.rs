@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
-use crate::{Client, Otlp};
+use crate::{Client, MemoryCgroup, Otlp};
 
 /// A debug build on a busy machine replays its log well within this.
 const START_TIMEOUT: Duration = Duration::from_secs(120);
@@ -38,6 +38,7 @@ pub struct ServerBuilder {
     config: Vec<String>,
     http_listen: String,
     environment: Vec<(String, String)>,
+    cgroup: Option<Arc<MemoryCgroup>>,
 }
 
 /// A running server, killed when dropped. Its log is printed when the test fails.
@@ -62,7 +63,14 @@ impl ServerBuilder {
     pub fn new() -> Self {
         let dir = Arc::new(tempfile::tempdir().expect("a temporary directory can be made"));
         let http_listen = ANY_PORT.to_owned();
-        Self { dir, flags: Vec::new(), config: Vec::new(), http_listen, environment: Vec::new() }
+        Self {
+            dir,
+            flags: Vec::new(),
+            config: Vec::new(),
+            http_listen,
+            environment: Vec::new(),
+            cgroup: None,
+        }
     }
 
     /// The data directory.
@@ -91,6 +99,12 @@ impl ServerBuilder {
     /// Sets an environment variable.
     pub fn environment(mut self, name: &str, value: &str) -> Self {
         self.environment.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Runs it in a control group from its first instruction.
+    pub fn in_cgroup(mut self, group: &Arc<MemoryCgroup>) -> Self {
+        self.cgroup = Some(Arc::clone(group));
         self
     }
 
@@ -130,7 +144,14 @@ impl ServerBuilder {
         let config_file = self.dir.path().join("config.yaml");
         std::fs::write(&config_file, self.config.concat()).expect("the config file can be written");
         let log = OpenOptions::new().create(true).append(true).open(self.log_file()).expect("the log opens");
-        let mut command = Command::new(binary());
+        let mut command = match &self.cgroup {
+            None => Command::new(binary()),
+            Some(group) => {
+                let mut shell = Command::new("sh");
+                shell.args(["-c", "echo $$ > \"$0\" && exec \"$@\""]).arg(group.procs()).arg(binary());
+                shell
+            }
+        };
         for (name, _) in std::env::vars() {
             if ["VIVACE_", "AWS_"].iter().any(|prefix| name.starts_with(prefix)) {
                 command.env_remove(name);
@@ -198,6 +219,11 @@ impl Server {
         let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("its peak");
         let kib: u64 = peak.trim().trim_end_matches(" kB").parse().expect("a number of KiB");
         kib << 10
+    }
+
+    /// Whether it still runs.
+    pub fn is_running(&mut self) -> bool {
+        self.child.try_wait().expect("a child process can be asked").is_none()
     }
 
     /// `kill -9`, at once.

@@ -186,7 +186,11 @@ impl Turn<'_> {
     }
 
     fn take_share(&mut self) -> Result<Arc<MemoryBudget>, Refused> {
-        let part = if self.large.is_some() || self.claim.large { LARGE_SHARE } else { SHARE };
+        let part = match (self.claim.streams, &self.large) {
+            (true, _) => 1,
+            (false, Some(_)) => LARGE_SHARE,
+            (false, None) => SHARE,
+        };
         let most = self.admission.budget.limit().bytes() / part;
         let terms = ShareTerms { ahead: self.claim.estimate.min(most), most, last_resort: self.last };
         let share = self.admission.budget.share(terms).map_err(|error| {

@@ -241,7 +241,7 @@ impl QueryEngine {
     /// [`QueryError`] says why there is no answer.
     pub async fn trace(&self, tenants: &Tenants, id: TraceId) -> Result<TraceResponse, QueryError> {
         let policy = self.policy(tenants);
-        in_turn!(self, policy, Claim { large: true, ..self.claim(tenants, policy) }, |memory| {
+        in_turn!(self, policy, Claim { streams: true, ..self.claim(tenants, policy) }, |memory| {
             let source = self.source(tenants, &memory, None).await?;
             let trace = TracePortions::find(&source, &memory, id).await?;
             Ok(TraceResponse { trace, partial: source.partial() })
@@ -294,7 +294,7 @@ impl QueryEngine {
 
     fn claim<'a>(&self, tenants: &'a Tenants, policy: QueryPolicy) -> Claim<'a> {
         let estimate = ESTIMATE_PER_THREAD * self.options.parallelism.max(1) as u64;
-        Claim { tenants, most_of_tenants: policy.max_concurrent, estimate, large: false }
+        Claim { tenants, most_of_tenants: policy.max_concurrent, estimate, streams: false }
     }
 
     fn search_context<'a>(&self, source: Arc<Source>, memory: &'a Arc<MemoryBudget>) -> SearchContext<'a> {

@@ -13,6 +13,7 @@ mod ingest_and_find;
 mod kiali;
 mod limits;
 mod mcp;
+mod memory;
 mod s3;
 mod sdk;
 mod tenants;
@@ -24,11 +25,15 @@ use vivace_e2e::spans::SECOND;
 
 /// A moment that all traces of a test fit after, and that queries over recent time see.
 fn ten_minutes_ago() -> u64 {
-    SystemClock::default().now() - 600 * SECOND
+    now() - 600 * SECOND
+}
+
+fn now() -> u64 {
+    SystemClock::default().now()
 }
 
 /// Seconds around now that hold every trace of a test.
 fn recent() -> (u64, u64) {
-    let now = SystemClock::default().now() / SECOND;
+    let now = now() / SECOND;
     (now - 3600, now + 3600)
 }

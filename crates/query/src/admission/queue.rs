@@ -16,8 +16,8 @@ pub(crate) struct Claim<'a> {
     pub(crate) most_of_tenants: usize,
     /// Bytes of memory it is thought to need at least.
     pub(crate) estimate: u64,
-    /// Whether it may take a large share from the beginning.
-    pub(crate) large: bool,
+    /// Whether its answer is read as it is sent: what it may take it may take later too, when it cannot be begun anew.
+    pub(crate) streams: bool,
 }
 
 /// See the module.

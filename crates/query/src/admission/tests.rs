@@ -15,7 +15,7 @@ fn tenants(id: &str) -> Tenants {
 }
 
 fn claim(tenants: &Tenants) -> Claim<'_> {
-    Claim { tenants, most_of_tenants: 100, estimate: 0, large: false }
+    Claim { tenants, most_of_tenants: 100, estimate: 0, streams: false }
 }
 
 fn admission(max_running: usize, max_waiting: usize) -> Admission {
