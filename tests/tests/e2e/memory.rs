@@ -16,6 +16,8 @@ use vivace_e2e::{MemoryCgroup, Reply, Server, ServerBuilder};
 
 use crate::now;
 
+mod hostile;
+
 const MIB: u64 = 1 << 20;
 /// What Kiali asks for at once when its user clicks on a node of the graph of the benchmark's mesh.
 const CLICK: [&str; 11] = [
