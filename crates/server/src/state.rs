@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 use tokio::sync::watch;
 use vivace_base::{Clock, MemoryBudget};
 
-use crate::backend::Backend;
+use crate::backend::{Backend, Observed};
 use crate::config::Config;
 use crate::limits::{RateLimiter, TenantLimits};
 use crate::metrics::Metrics;
@@ -58,8 +58,9 @@ impl AppState {
 
     /// Hands over the backend; from now on requests are served.
     pub(crate) fn ready(&self, backend: Arc<dyn Backend>) {
+        let observed = Observed::new(backend, self.metrics.queries.clone(), Arc::clone(&self.clock));
         // Only the first backend counts; there is no second.
-        let _ = self.backend.set(backend);
+        let _ = self.backend.set(Arc::new(observed));
         self.phase.send_replace(Phase::Ready);
     }
 

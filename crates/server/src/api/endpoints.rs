@@ -73,7 +73,7 @@ const HTTP: &[Endpoint] = &[
     (
         "/metrics",
         Better,
-        "OpenMetrics; names are Tempo's where the meaning is the same, `vivace_` otherwise.",
+        "OpenMetrics for who asks for it, else Prometheus' text; `docs/operations/metrics.md` lists what there is.",
     ),
     ("/status", Same, "A browser gets the console."),
     ("/status/version", Same, ""),
