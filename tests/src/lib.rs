@@ -4,10 +4,12 @@
 pub mod answers;
 pub mod cases;
 pub mod client;
+pub mod exposition;
 pub mod grpc;
 pub mod kiali;
 pub mod oracle;
 pub mod otlp;
+pub mod prometheus;
 pub mod s3;
 pub mod sdk;
 pub mod server;

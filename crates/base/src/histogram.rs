@@ -30,9 +30,9 @@ impl DurationHistogram {
     }
 
     /// Each bucket's upper bound in seconds and how many fell into it and no lower one. The last has no bound:
-    /// [`f64::MAX`].
+    /// infinity.
     pub fn buckets(&self) -> impl Iterator<Item = (f64, u64)> {
-        BOUNDS.into_iter().chain([f64::MAX]).zip(self.counts)
+        BOUNDS.into_iter().chain([f64::INFINITY]).zip(self.counts)
     }
 }
 

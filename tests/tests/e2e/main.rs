@@ -13,6 +13,8 @@ mod ingest_and_find;
 mod kiali;
 mod limits;
 mod mcp;
+mod metrics;
+mod prometheus;
 mod s3;
 mod sdk;
 mod tenants;

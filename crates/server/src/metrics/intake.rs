@@ -225,7 +225,7 @@ impl TypedMetric for Spread {
 impl EncodeMetric for Spread {
     fn encode(&self, mut encoder: MetricEncoder) -> Result<(), fmt::Error> {
         let Distance { counts, seconds } = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let bounds = Distance::BOUNDS.map(|bound| bound as f64).into_iter().chain([f64::MAX]);
+        let bounds = Distance::BOUNDS.map(|bound| bound as f64).into_iter().chain([f64::INFINITY]);
         let buckets: Vec<(f64, u64)> = bounds.zip(counts).collect();
         encoder.encode_histogram::<NoLabelSet>(seconds as f64, counts.iter().sum(), &buckets, None)
     }
