@@ -28,6 +28,7 @@ mod messages;
 mod metrics;
 mod overrides;
 mod params;
+mod pprof;
 mod search;
 mod status;
 mod tags;
@@ -70,6 +71,8 @@ fn routes() -> Vec<(&'static str, MethodRouter<App>)> {
         ("/api/status/buildinfo", any(status::build_info)),
         ("/ready", any(status::ready)),
         ("/metrics", any(status::metrics)),
+        ("/debug/pprof/profile", any(pprof::cpu)),
+        ("/debug/pprof/heap", any(pprof::heap)),
         ("/status", any(status::overview)),
         ("/status/version", any(status::version)),
         ("/status/config", any(status::config)),

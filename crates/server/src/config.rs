@@ -202,6 +202,8 @@ configuration! {
     max_trace_diff_bytes: ByteSize = "5MB";
     /// Whether language models may ask over MCP, at `/api/mcp` of the query API over HTTP.
     mcp_enabled: bool = "true";
+    /// Whether profiles of the processor and of memory can be taken, at `/debug/pprof/` of the query API over HTTP.
+    pprof_enabled: bool = "true";
 }
 
 #[cfg(test)]

@@ -14,6 +14,7 @@ mod kiali;
 mod limits;
 mod mcp;
 mod metrics;
+mod pprof;
 mod prometheus;
 mod s3;
 mod sdk;
