@@ -134,7 +134,7 @@ fn program() -> Option<PathBuf> {
 }
 
 /// A port that nobody listens on at this moment.
-pub(crate) fn free_port() -> u16 {
+pub fn free_port() -> u16 {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("there is a free port");
     listener.local_addr().expect("a bound port has an address").port()
 }

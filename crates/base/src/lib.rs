@@ -8,6 +8,9 @@ mod memory;
 mod rng;
 mod size;
 
+/// Target of the spans of this process that can be sent over OTLP, at level trace. Nobody else's have it.
+pub const SPANS: &str = "vivace::spans";
+
 pub use clock::{Clock, SystemClock, UnixNanos};
 pub use error::{ErrorKind, Retry};
 pub use histogram::DurationHistogram;

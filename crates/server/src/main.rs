@@ -24,6 +24,7 @@ mod otlp;
 mod profiling;
 mod query_cli;
 mod rfc3339;
+mod self_tracing;
 mod serve;
 mod state;
 mod tenant;

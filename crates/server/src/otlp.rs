@@ -22,7 +22,7 @@ pub(crate) use refusal::Refusal;
 /// `POST /v1/traces`.
 pub(crate) fn http_router(app: &App) -> Router {
     let routes = Router::new().route("/v1/traces", any(http::export)).with_state(App::clone(app));
-    crate::api::guarded(observe(routes, app))
+    crate::api::guarded(observe(routes, app), app)
 }
 
 /// `opentelemetry.proto.collector.trace.v1.TraceService`; anything else is unimplemented.
@@ -31,7 +31,7 @@ pub(crate) fn grpc_router(app: &App) -> Router {
         .route("/opentelemetry.proto.collector.trace.v1.TraceService/Export", any(grpc::export))
         .with_state(App::clone(app));
     let unknown = Router::new().fallback(grpc::unimplemented);
-    crate::api::guarded(observe(unknown, app).merge(observe_calls(export, app)))
+    crate::api::guarded(observe(unknown, app).merge(observe_calls(export, app)), app)
 }
 
 /// Answers any gRPC call that nothing else answers.

@@ -18,6 +18,7 @@ mod pprof;
 mod prometheus;
 mod s3;
 mod sdk;
+mod self_tracing;
 mod tenants;
 mod trace_by_id;
 mod vulture;

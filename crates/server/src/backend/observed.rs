@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use vivace_base::Clock;
+use tracing::{Instrument, trace_span};
+use vivace_base::{Clock, SPANS};
 use vivace_ingest::{Accepted, IngestError, IngestStats};
 use vivace_model::{TenantId, Tenants, TraceId};
 use vivace_query::{
-    MetricsRequest, MetricsResponse, Progress, QueryError, QueryStats, SearchRequest, SearchResponse, ServiceGraph,
-    ServiceGraphRequest, TagNames, TagNamesRequest, TagValues, TagValuesRequest, TraceResponse,
+    MetricsRequest, MetricsResponse, Progress, QueryError, QueryStats, SearchRequest, SearchResponse,
+    ServiceGraph, ServiceGraphRequest, TagNames, TagNamesRequest, TagValues, TagValuesRequest, TraceResponse,
 };
 use vivace_storage::{CompactionStats, Snapshot, WalStats};
 
@@ -37,7 +38,8 @@ impl Observed {
         told: impl FnOnce(&T) -> Told<'_>,
     ) -> Result<T, QueryError> {
         let running = self.queries.begin(operation, tenants, self.clock.as_ref());
-        let answer = question.await;
+        let span = trace_span!(target: SPANS, "query", otel.name = operation.name());
+        let answer = question.instrument(span).await;
         running.end(answer.as_ref().map(told));
         answer
     }
@@ -46,7 +48,8 @@ impl Observed {
 #[async_trait]
 impl Backend for Observed {
     async fn export(&self, tenant: &TenantId, request: Bytes) -> Result<Accepted, IngestError> {
-        self.inner.export(tenant, request).await
+        let span = trace_span!(target: SPANS, "push", bytes = request.len());
+        self.inner.export(tenant, request).instrument(span).await
     }
 
     async fn search(

@@ -18,7 +18,8 @@ use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
-use vivace_base::Clock;
+use tracing::{Instrument, Span, trace_span};
+use vivace_base::{Clock, SPANS};
 
 use super::Seconds;
 
@@ -57,7 +58,7 @@ struct Watch {
 impl Watch {
     async fn time<T>(&self, operation: &'static str, request: impl Future<Output = Result<T>>) -> Result<T> {
         let began = self.clock.monotonic();
-        let outcome = request.await;
+        let outcome = request.instrument(part_of_a_request(operation)).await;
         self.note(operation, began, outcome.as_ref().err());
         outcome
     }
@@ -82,6 +83,14 @@ impl Watch {
         let took = self.clock.monotonic().saturating_sub(began);
         let labels = RequestLabels { operation, status_code: error.map_or("200", status_code) };
         self.times.0.get_or_create(&labels).observe(took.as_secs_f64());
+    }
+}
+
+/// A span, unless it is compaction that asks.
+fn part_of_a_request(operation: &'static str) -> Span {
+    match Span::current() {
+        outer if outer.is_none() => outer,
+        _ => trace_span!(target: SPANS, "object store", otel.kind = "client", operation),
     }
 }
 
