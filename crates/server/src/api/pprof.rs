@@ -31,7 +31,7 @@ pub(super) async fn heap(State(app): State<App>, RawQuery(query): RawQuery) -> R
         return Ok(no_such_page());
     }
     let time = seconds(query.as_deref(), DEFAULT_HEAP)?;
-    Ok(attachment("heap", app.profiler.heap(time).await?))
+    Ok(attachment("heap", app.profiler.heap(&app.config.data_dir, time).await?))
 }
 
 fn seconds(query: Option<&str>, default: u32) -> Result<Duration, ApiError> {
