@@ -11,7 +11,7 @@ fn a_dump_of_the_allocator_is_read() {
     assert_eq!(stacks, [vec![0xf, 0x2e, 0x2f], vec![0x10]]);
     // Of an object of twice the rate, 86 % are sampled; of small ones nearly one in rate / size.
     let values: Vec<_> = dump.stacks.iter().map(|stack| stack.value).collect();
-    assert_eq!(values[0], 1_212_691);
+    assert_eq!(values[0], 1_212_696);
     assert!((2 * 524_288..2 * 524_288 + 256).contains(&values[1]), "{}", values[1]);
     assert!(Dump::parse("heap profile: 1: 2 [3: 4] @ heap\n").is_none());
     assert!(Dump::parse("heap_v2/524288\n@ 0xzz\n").is_none());
