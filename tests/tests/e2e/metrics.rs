@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use vivace_e2e::exposition::{Exposition, mentioned};
 use vivace_e2e::prometheus::{programs, promtool, repository};
+use vivace_e2e::spans::{attribute, batch, scope, service, span, text};
 use vivace_e2e::traffic::all_spans;
 use vivace_e2e::{Client, Compression, Encoding, Server, ServerBuilder, Traffic, otlp};
 
@@ -18,11 +19,23 @@ const ABSENT: &str = "## Tempo's that are not there";
 
 /// A server that has taken spans, cut blocks and answered queries, and has spans in no block.
 pub(crate) async fn busy_server() -> Server {
-    let server = ServerBuilder::new().config("max_block_bytes", "64KiB").start().await;
+    let builder = ServerBuilder::new().config("max_block_bytes", "64KiB");
+    let limits = builder.data_dir().join("limits.yaml");
+    std::fs::create_dir_all(builder.data_dir()).expect("the data directory can be made");
+    std::fs::write(&limits, "overrides: { \"*\": { ingestion: { max_attribute_bytes: 1024 } } }\n")
+        .expect("written");
+    let builder = builder.config("per_tenant_override_config", &limits.display().to_string());
+    let server = builder.start().await;
     let traces = Traffic::new(SEED, ten_minutes_ago()).traces(TRACES);
     for encoding in [Encoding::Protobuf, Encoding::Json] {
         server.otlp().send_as(&otlp::request(all_spans(&traces)), encoding, Compression::None).await;
     }
+    let wrong = span([7; 16], 0, None, "without an id", ten_minutes_ago());
+    let mut long = span([7; 16], 7, None, "cut", ten_minutes_ago());
+    long.attributes = vec![attribute("long", text(&"x".repeat(2000)))];
+    let odd = otlp::request(vec![batch(service("odd"), scope("x", "1"), vec![wrong, long])]);
+    let reply = server.otlp().export(&odd, Encoding::Protobuf, Compression::None).await;
+    assert_eq!(reply.expect("the server answers").status, 200);
     let client = server.client();
     client.search("{ }", 5, 3, recent()).await;
     client.query_range("{ } | rate()", recent(), 60).await;
