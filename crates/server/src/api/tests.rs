@@ -448,7 +448,7 @@ async fn status_pages_answer() {
         "vivace_memory_reserved_bytes{holder=\"head\"} 0",
         "vivace_wal_segments 0",
         "tempo_build_info{version=",
-        "# TYPE tempo_discarded_spans_total counter\n",
+        "# TYPE vivace_wal_failed_groups_total counter\n",
         "process_open_fds ",
     ] {
         assert!(metrics.text().contains(name), "{name}\n{}", metrics.text());

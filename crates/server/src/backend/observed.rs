@@ -86,7 +86,11 @@ impl Backend for Observed {
         request: &ServiceGraphRequest,
     ) -> Result<ServiceGraph, QueryError> {
         let question = self.inner.service_graph(tenants, request);
-        self.count(Operation::ServiceGraph, tenants, question, |_| Told::default()).await
+        self.count(Operation::ServiceGraph, tenants, question, |graph| Told {
+            inspected: 0,
+            partial: graph.partial.as_deref(),
+        })
+        .await
     }
 
     async fn trace(&self, tenants: &Tenants, id: TraceId) -> Result<TraceResponse, QueryError> {

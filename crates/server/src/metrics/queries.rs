@@ -153,7 +153,7 @@ impl Running<'_> {
 
     /// What the question or the load is to blame for is no fault of the server, as in Tempo.
     fn failed(&self, error: &QueryError) {
-        if matches!(error, QueryError::Busy) {
+        if is_busy(error) {
             let tenant = TenantLabel { tenant: self.labels.tenant.clone() };
             self.queries.discarded.get_or_create(&tenant).inc();
         }
@@ -177,6 +177,14 @@ impl Running<'_> {
     }
 }
 
+fn is_busy(error: &QueryError) -> bool {
+    match error {
+        QueryError::Busy => true,
+        QueryError::Shared(error) => is_busy(error),
+        _ => false,
+    }
+}
+
 impl Drop for Running<'_> {
     fn drop(&mut self) {
         if !self.answered {
@@ -186,9 +194,12 @@ impl Drop for Running<'_> {
 }
 
 /// Labels of partial answers, and the words by which their texts are known.
-const PARTIAL_REASONS: [(&str, &str); 3] = [
+const PARTIAL_REASONS: [(&str, &str); 6] = [
     ("deadline", "deadline of "),
     ("damaged", "some data could not be read"),
+    ("answer_too_large", "the answer is larger than"),
+    ("answer_too_large", "maximum series limit"),
+    ("too_much_scanned", "max_bytes_scanned"),
     ("trace_too_large", "does not fit into memory all at once"),
 ];
 const OTHER_REASON: &str = "other";
