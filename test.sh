@@ -83,6 +83,26 @@ install_s3_server() {
   export VIVACE_S3_SERVER=$server VIVACE_REQUIRE_S3=1
 }
 
+# Prometheus and its promtool from Debian's package, unpacked and not installed, so that no service starts.
+install_prometheus() {
+  local dir=$cache/prometheus
+  if [[ ! -x $dir/usr/bin/promtool ]]; then
+    step "unpacking Debian's Prometheus"
+    command -v apt-get >/dev/null || fail "put prometheus and promtool into $dir/usr/bin first"
+    rm -rf "$dir.new"
+    mkdir -p "$dir.new"
+    (
+      cd "$dir.new"
+      # Lists that are missing or old name no file that can be had.
+      apt-get download -qq prometheus 2>/dev/null || { as_root apt-get update -qq && apt-get download -qq prometheus; }
+      dpkg-deb -x prometheus_*.deb .
+      rm prometheus_*.deb
+    )
+    mv "$dir.new" "$dir"
+  fi
+  export VIVACE_PROMETHEUS=$dir/usr/bin VIVACE_REQUIRE_PROMETHEUS=1
+}
+
 # Built without optimisation: it runs for seconds and an optimised build takes minutes.
 install_cargo_deny() {
   if [[ $("$cache/bin/cargo-deny" --version 2>/dev/null) == "cargo-deny $cargo_deny_version" ]]; then return; fi
@@ -121,6 +141,7 @@ install_system_packages
 install_rust
 install_sdk
 install_s3_server
+install_prometheus
 install_cargo_deny
 if [[ ${1:-} == setup ]]; then exit 0; fi
 run_checks

@@ -133,7 +133,8 @@ fn program() -> Option<PathBuf> {
     installed.exists().then_some(installed)
 }
 
-fn free_port() -> u16 {
+/// A port that nobody listens on at this moment.
+pub fn free_port() -> u16 {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("there is a free port");
     listener.local_addr().expect("a bound port has an address").port()
 }

@@ -37,6 +37,7 @@ pub struct ServerBuilder {
     flags: Vec<String>,
     config: Vec<String>,
     http_listen: String,
+    otlp_grpc_listen: String,
     environment: Vec<(String, String)>,
     cgroup: Option<Arc<MemoryCgroup>>,
 }
@@ -62,12 +63,13 @@ impl ServerBuilder {
     /// A server with an empty data directory and default configuration.
     pub fn new() -> Self {
         let dir = Arc::new(tempfile::tempdir().expect("a temporary directory can be made"));
-        let http_listen = ANY_PORT.to_owned();
+        let any = || ANY_PORT.to_owned();
         Self {
             dir,
             flags: Vec::new(),
             config: Vec::new(),
-            http_listen,
+            http_listen: any(),
+            otlp_grpc_listen: any(),
             environment: Vec::new(),
             cgroup: None,
         }
@@ -93,6 +95,12 @@ impl ServerBuilder {
     /// Listens here for queries over HTTP.
     pub fn listen_http(mut self, address: &str) -> Self {
         self.http_listen = address.to_owned();
+        self
+    }
+
+    /// Listens here for spans over gRPC.
+    pub fn listen_otlp_grpc(mut self, address: &str) -> Self {
+        self.otlp_grpc_listen = address.to_owned();
         self
     }
 
@@ -159,7 +167,8 @@ impl ServerBuilder {
         }
         command.arg("serve").arg("--data-dir").arg(self.data_dir()).arg("--config").arg(config_file);
         command.args(["--http-listen", &self.http_listen]);
-        for listener in ["--grpc-listen", "--otlp-grpc-listen", "--otlp-http-listen"] {
+        command.args(["--otlp-grpc-listen", &self.otlp_grpc_listen]);
+        for listener in ["--grpc-listen", "--otlp-http-listen"] {
             command.args([listener, ANY_PORT]);
         }
         command.arg("--addresses-file").arg(addresses_file).args(&self.flags);

@@ -1,9 +1,9 @@
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{Mutex, Notify};
-use vivace_base::{BlockId, Holder};
+use vivace_base::{BlockId, DurationHistogram, Holder};
 use vivace_model::TenantId;
 use vivace_storage::block::{build_block, store_block};
 use vivace_storage::{Wal, WalRange, limits};
@@ -38,15 +38,23 @@ pub(crate) struct Cutter {
     /// Someone needs room: cut everything, whatever its size and age.
     pressure: AtomicBool,
     release_allowed: AtomicBool,
-    done: AtomicU64,
-    failed: AtomicU64,
+    due_bytes: u64,
+    stats: std::sync::Mutex<CutStats>,
 }
 
-/// How many cuts there were.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct CutStats {
-    pub(crate) done: u64,
-    pub(crate) failed: u64,
+/// How many cuts there were since the start.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct CutStats {
+    /// Begun because the head was large enough.
+    pub by_size: u64,
+    /// Begun because its oldest span had waited long enough.
+    pub by_age: u64,
+    /// Begun for neither reason: memory was short, or the server was stopping.
+    pub at_once: u64,
+    /// Ended with a block in the catalog, and how long they took.
+    pub completed: DurationHistogram,
+    /// Failed; their spans stay in the head and are tried again.
+    pub failed: u64,
 }
 
 impl Cutter {
@@ -64,8 +72,8 @@ impl Cutter {
             one_at_a_time: Mutex::default(),
             pressure: AtomicBool::new(false),
             release_allowed: AtomicBool::new(false),
-            done: AtomicU64::new(0),
-            failed: AtomicU64::new(0),
+            due_bytes: options.max_block_bytes.bytes(),
+            stats: std::sync::Mutex::default(),
         }
     }
 
@@ -121,7 +129,11 @@ impl Cutter {
     }
 
     pub(crate) fn stats(&self) -> CutStats {
-        CutStats { done: self.done.load(Ordering::Relaxed), failed: self.failed.load(Ordering::Relaxed) }
+        *self.counters()
+    }
+
+    fn counters(&self) -> MutexGuard<'_, CutStats> {
+        self.stats.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// One tenant's trouble does not keep the others' spans in memory; the last error is returned.
@@ -129,7 +141,7 @@ impl Cutter {
         let mut outcome = Ok(());
         for tenant in tenants {
             if let Err(error) = self.cut(tenant).await {
-                self.failed.fetch_add(1, Ordering::Relaxed);
+                self.counters().failed += 1;
                 outcome = Err(error);
             }
         }
@@ -139,14 +151,26 @@ impl Cutter {
     async fn cut(&self, tenant: &TenantId) -> Result<(), IngestError> {
         let _one = self.one_at_a_time.lock().await;
         let Some(frozen) = self.head.freeze(tenant) else { return Ok(()) };
+        self.count_begun(&frozen);
+        let began = self.context.clock.monotonic();
         // Cutting is what gives memory back.
         let workspace = self.context.budget.insist(Holder::BlockBuild, build_memory(frozen.bytes));
         self.commit_block(tenant, frozen).await?;
         drop(workspace);
         self.head.discard_frozen(tenant);
-        self.done.fetch_add(1, Ordering::Relaxed);
+        self.counters().completed.record(self.context.clock.monotonic().saturating_sub(began));
         self.release_wal().await;
         Ok(())
+    }
+
+    fn count_begun(&self, frozen: &Frozen) {
+        let (large, old) = (frozen.bytes >= self.due_bytes, frozen.age >= self.max_age);
+        if frozen.fresh {
+            let mut counters = self.counters();
+            counters.by_size += u64::from(large);
+            counters.by_age += u64::from(old);
+            counters.at_once += u64::from(!large && !old);
+        }
     }
 
     async fn commit_block(&self, tenant: &TenantId, frozen: Frozen) -> Result<(), IngestError> {
@@ -154,9 +178,7 @@ impl Cutter {
         let writer = self.wal.writer_id().to_owned();
         let catalog = self.context.catalogs.get_or_create(tenant).await?;
         // An earlier try may have committed without hearing of it.
-        if self.failed.load(Ordering::Relaxed) > 0
-            && catalog.refresh().await?.covered_through(&writer) >= last
-        {
+        if self.counters().failed > 0 && catalog.refresh().await?.covered_through(&writer) >= last {
             return Ok(());
         }
         let built = tokio::task::spawn_blocking(move || build_block(&batches))

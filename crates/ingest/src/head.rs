@@ -52,6 +52,8 @@ struct TenantHead {
     active: Vec<HeadBatch>,
     /// When the oldest active batch came, on the monotonic clock.
     since: Duration,
+    /// When the oldest frozen batch came.
+    frozen_since: Duration,
 }
 
 #[derive(Debug)]
@@ -69,6 +71,10 @@ pub(crate) struct Frozen {
     pub(crate) first: Seq,
     pub(crate) last: Seq,
     pub(crate) bytes: u64,
+    /// How long its oldest span has been in the head.
+    pub(crate) age: Duration,
+    /// Not left over from an earlier try.
+    pub(crate) fresh: bool,
     pub(crate) batches: Vec<RecordBatch>,
 }
 
@@ -82,11 +88,19 @@ pub(crate) struct Joinable {
     last: Seq,
 }
 
-/// What the head holds.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct HeadSize {
-    pub(crate) spans: u64,
-    pub(crate) bytes: u64,
+/// What the head holds of a tenant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HeadStats {
+    /// Whose.
+    pub tenant: TenantId,
+    /// Spans that are in no block yet.
+    pub spans: u64,
+    /// The memory they take.
+    pub bytes: u64,
+    /// How long the oldest of them has been in the head. After a restart it counts from then.
+    pub age: Duration,
+    /// Whether some are being made into a block.
+    pub cutting: bool,
 }
 
 impl Head {
@@ -182,10 +196,14 @@ impl Head {
     pub(crate) fn freeze(&self, tenant: &TenantId) -> Option<Frozen> {
         let mut tenants = self.lock();
         let head = tenants.by_id.get_mut(tenant)?;
-        if head.frozen.is_empty() {
+        let fresh = head.frozen.is_empty();
+        if fresh {
             head.frozen = std::mem::take(&mut head.active);
+            head.frozen_since = head.since;
         }
         Some(Frozen {
+            fresh,
+            age: self.clock.monotonic().saturating_sub(head.frozen_since),
             first: head.frozen.first()?.first,
             last: head.frozen.last()?.last,
             bytes: head.frozen.iter().map(|batch| batch.reservation.bytes()).sum(),
@@ -211,14 +229,22 @@ impl Head {
         firsts.map(|batch| batch.first - 1).min().unwrap_or(tenants.last_seen)
     }
 
-    /// What the head holds over all tenants.
-    pub(crate) fn size(&self) -> HeadSize {
-        let tenants = self.lock();
-        let batches = tenants.by_id.values().flat_map(|head| head.frozen.iter().chain(&head.active));
-        batches.fold(HeadSize::default(), |sum, batch| HeadSize {
-            spans: sum.spans + batch.spans.num_rows() as u64,
-            bytes: sum.bytes + batch.reservation.bytes(),
-        })
+    /// What the head holds of each tenant.
+    pub(crate) fn stats(&self) -> Vec<HeadStats> {
+        let now = self.clock.monotonic();
+        let stats = |(tenant, head): (&TenantId, &TenantHead)| {
+            let batches = || head.frozen.iter().chain(&head.active);
+            let cutting = !head.frozen.is_empty();
+            let since = if cutting { head.frozen_since } else { head.since };
+            HeadStats {
+                tenant: tenant.clone(),
+                spans: batches().map(|batch| batch.spans.num_rows() as u64).sum(),
+                bytes: batches().map(|batch| batch.reservation.bytes()).sum(),
+                age: now.saturating_sub(since),
+                cutting,
+            }
+        };
+        self.lock().by_id.iter().map(stats).collect()
     }
 
     fn lock(&self) -> MutexGuard<'_, Tenants> {

@@ -2,13 +2,17 @@
 //! Knows no HTTP and no query engine.
 
 mod cut;
+mod distance;
 mod error;
 mod head;
 mod join;
 pub mod otlp;
 mod pipeline;
 
+pub use cut::CutStats;
+pub use distance::{Distance, Distances};
 pub use error::IngestError;
+pub use head::HeadStats;
 pub use pipeline::{
     Accepted, Ingest, IngestContext, IngestOptions, IngestPolicies, IngestPolicy, IngestStats,
 };

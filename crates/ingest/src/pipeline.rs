@@ -1,7 +1,7 @@
 use std::fmt::Debug;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use arrow::array::RecordBatch;
@@ -9,14 +9,15 @@ use bytes::{Bytes, BytesMut};
 use object_store::ObjectStore;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
-use vivace_base::{ByteSize, Clock, Holder, MemoryBudget, Randomness};
+use vivace_base::{ByteSize, Clock, DurationHistogram, Holder, MemoryBudget, Randomness};
 use vivace_model::TenantId;
 use vivace_storage::columns::AttributeOrder;
 use vivace_storage::{Catalogs, LiveSpans, Record, Replay, Replayed, Wal, WalOptions, WalStats};
 
 use crate::IngestError;
-use crate::cut::Cutter;
-use crate::head::{Head, HeadSink, Prepared};
+use crate::cut::{CutStats, Cutter};
+use crate::distance::{Distances, distances};
+use crate::head::{Head, HeadSink, HeadStats, Prepared};
 use crate::join::Joiner;
 use crate::otlp::{self, Columns, Rejections, Truncated};
 
@@ -93,6 +94,8 @@ pub struct Accepted {
     /// Which were refused and why, and which attributes were left out or cut; OTLP `error_message`. Empty when all was
     /// taken as it is.
     pub message: String,
+    /// How far from now the accepted ones ended.
+    pub distances: Distances,
 }
 
 impl Accepted {
@@ -103,7 +106,7 @@ impl Accepted {
 }
 
 /// What has been taken in since the start, for `/metrics`.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct IngestStats {
     /// Spans accepted.
     pub spans_received: u64,
@@ -113,14 +116,26 @@ pub struct IngestStats {
     pub invalid_trace_id: u64,
     /// Spans refused for a bad span id.
     pub invalid_span_id: u64,
-    /// Spans in the live head now.
-    pub head_spans: u64,
-    /// Bytes in the live head now.
-    pub head_bytes: u64,
+    /// Waits of batches for room in the head.
+    pub waits_for_room: DurationHistogram,
+    /// Pieces of the write-ahead log that could not be read back at the start.
+    pub log_damages: u64,
+    /// What is in the live head now.
+    pub heads: Vec<HeadStats>,
     /// Blocks cut.
-    pub blocks_cut: u64,
-    /// Block cuts that failed and will be tried again.
-    pub block_cut_failures: u64,
+    pub cuts: CutStats,
+}
+
+impl IngestStats {
+    /// Spans in the live head now.
+    pub fn head_spans(&self) -> u64 {
+        self.heads.iter().map(|head| head.spans).sum()
+    }
+
+    /// Bytes in the live head now.
+    pub fn head_bytes(&self) -> u64 {
+        self.heads.iter().map(|head| head.bytes).sum()
+    }
 }
 
 #[derive(Debug, Default)]
@@ -129,6 +144,8 @@ struct Counters {
     bytes: AtomicU64,
     invalid_trace_id: AtomicU64,
     invalid_span_id: AtomicU64,
+    waits_for_room: std::sync::Mutex<DurationHistogram>,
+    log_damages: AtomicU64,
 }
 
 /// Takes spans in.
@@ -140,6 +157,7 @@ pub struct Ingest {
     catalogs: Arc<Catalogs>,
     budget: Arc<MemoryBudget>,
     policies: Arc<dyn IngestPolicies>,
+    clock: Arc<dyn Clock>,
     order: Arc<AttributeOrder>,
     counters: Counters,
     joining: JoinHandle<()>,
@@ -158,7 +176,7 @@ impl Ingest {
             WalOptions::new(&options.wal_dir, Arc::clone(&context.clock), Arc::clone(&context.randomness));
         let (wal, replay) = Wal::open(wal_options, HeadSink(Arc::clone(&head)))?;
         head.set_writer(wal.writer_id());
-        let IngestContext { catalogs, budget, policies, .. } = context.clone();
+        let IngestContext { catalogs, budget, policies, clock, .. } = context.clone();
         let cutter = Arc::new(Cutter::new(&options, context, Arc::clone(&head), Arc::clone(&wal)));
         let stopping = Arc::new(Notify::new());
         let order = Arc::new(AttributeOrder::default());
@@ -170,6 +188,7 @@ impl Ingest {
             catalogs,
             budget,
             policies,
+            clock,
             order,
             counters: Counters::default(),
             joining: tokio::spawn(Arc::new(joiner).run()),
@@ -178,7 +197,7 @@ impl Ingest {
         });
         ingest.replay(replay).await?;
         let task = tokio::spawn(async move { cutter.run(&stopping).await });
-        *ingest.cutting.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(task);
+        *lock(&ingest.cutting) = Some(task);
         Ok(ingest)
     }
 
@@ -206,6 +225,7 @@ impl Ingest {
             invalid_span_id: rejections.invalid_span_id,
             truncated: rejections.truncated,
             message: rejections.message(),
+            distances: distances(&spans, self.clock.now()),
         };
         if outcome.accepted == 0 {
             return Ok(outcome);
@@ -248,7 +268,7 @@ impl Ingest {
     /// As [`Ingest::flush`]; the log is closed all the same.
     pub async fn shutdown(&self) -> Result<(), IngestError> {
         self.stopping.notify_one();
-        let task = self.cutting.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
+        let task = lock(&self.cutting).take();
         if let Some(task) = task
             && let Err(error) = task.await
         {
@@ -263,18 +283,16 @@ impl Ingest {
 
     /// What has been taken in since the start.
     pub fn stats(&self) -> IngestStats {
-        let head = self.head.size();
-        let cuts = self.cutter.stats();
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         IngestStats {
             spans_received: read(&self.counters.spans),
             bytes_received: read(&self.counters.bytes),
             invalid_trace_id: read(&self.counters.invalid_trace_id),
             invalid_span_id: read(&self.counters.invalid_span_id),
-            head_spans: head.spans,
-            head_bytes: head.bytes,
-            blocks_cut: cuts.done,
-            block_cut_failures: cuts.failed,
+            waits_for_room: *lock(&self.counters.waits_for_room),
+            log_damages: read(&self.counters.log_damages),
+            heads: self.head.stats(),
+            cuts: self.cutter.stats(),
         }
     }
 
@@ -292,15 +310,19 @@ impl Ingest {
     async fn prepare(&self, spans: RecordBatch) -> Result<Prepared, IngestError> {
         let bytes = spans.get_array_memory_size() as u64;
         let mut tries = 0;
-        loop {
+        let outcome = loop {
             match self.budget.reserve(Holder::Head, bytes) {
-                Ok(reservation) => return Ok(Prepared { spans, reservation }),
-                Err(refused) if tries == ROOM_TRIES => return Err(refused.into()),
+                Ok(reservation) => break Ok(Prepared { spans, reservation }),
+                Err(refused) if tries == ROOM_TRIES => break Err(refused.into()),
                 Err(_) => self.cutter.relieve(),
             }
             tries += 1;
             tokio::time::sleep(ROOM_PAUSE).await;
+        };
+        if tries > 0 {
+            lock(&self.counters.waits_for_room).record(ROOM_PAUSE * tries);
         }
+        outcome
     }
 
     /// Brings back what the write-ahead log has and no block has. Blocks are cut on the way when memory asks for it.
@@ -316,6 +338,7 @@ impl Ingest {
                 Some(Ok(record)) => record,
                 Some(Err(error)) => {
                     tracing::error!(%error, "part of the write-ahead log is lost");
+                    self.counters.log_damages.fetch_add(1, Ordering::Relaxed);
                     continue;
                 }
             };
@@ -384,6 +407,10 @@ fn with_cut(payload: Bytes, max_attribute_bytes: usize) -> Bytes {
 fn without_cut(payload: &[u8]) -> Option<(&[u8], usize)> {
     let (payload, length) = payload.split_last_chunk()?;
     Some((payload, usize::try_from(u32::from_le_bytes(*length)).ok()?))
+}
+
+fn lock<T>(mutex: &std::sync::Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Drop for Ingest {

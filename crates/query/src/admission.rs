@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::sync::{Notify, Semaphore, SemaphorePermit};
-use vivace_base::{MemoryBudget, MemoryRefused, ShareTerms};
+use vivace_base::{MemoryBudget, MemoryRefused, SPANS, ShareTerms};
 
 use crate::QueryError;
 
@@ -126,6 +126,7 @@ impl Turn<'_> {
     ///
     /// # Errors
     /// [`QueryError`] when too many wait, or there was no memory for long.
+    #[tracing::instrument(target = SPANS, level = "trace", name = "admission", skip_all)]
     pub(crate) async fn begin(&mut self) -> Result<Arc<MemoryBudget>, QueryError> {
         loop {
             match self.refused.take() {

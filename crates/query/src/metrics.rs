@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use vivace_base::{Holder, Reservation};
+use vivace_base::{Holder, Reservation, SPANS};
 use vivace_traceql::{MathExpr, MetricsFunction, MetricsSource, Pipeline, SecondStage};
 
 use crate::repeats::RepeatsOf;
@@ -36,6 +36,7 @@ use steps::milliseconds;
 const MAX_SERIES: usize = 20_000;
 
 /// Answers a metrics query.
+#[tracing::instrument(target = SPANS, level = "trace", name = "measure", skip_all)]
 pub(crate) async fn metrics(
     context: &SearchContext<'_>,
     repeats: RepeatsOf<'_>,

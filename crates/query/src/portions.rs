@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use vivace_base::{Holder, MemoryBudget, Reservation};
+use vivace_base::{Holder, MemoryBudget, Reservation, SPANS};
 use vivace_model::{Span, Trace, TraceId};
 
 use crate::QueryError;
@@ -53,6 +53,7 @@ enum Rest {
 
 impl TracePortions {
     /// Finds a trace; [`None`] when it has no spans. The first portion is read when this returns.
+    #[tracing::instrument(target = SPANS, level = "trace", name = "first portion", skip_all)]
     pub(crate) async fn find(
         source: &Arc<Source>,
         budget: &Arc<MemoryBudget>,

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tokio::task::JoinSet;
-use vivace_base::{Holder, MemoryBudget, MemoryRefused, Reservation, UnixNanos};
+use vivace_base::{Holder, MemoryBudget, MemoryRefused, Reservation, SPANS, UnixNanos};
 use vivace_model::{TimeRange, TraceId};
 use vivace_storage::Projection;
 use vivace_traceql::{MetricsSource, Query};
@@ -44,6 +44,7 @@ struct Found {
 }
 
 /// Runs a search, filling `response` as it goes, so that what is known is there when time runs out.
+#[tracing::instrument(target = SPANS, level = "trace", name = "walk", skip_all)]
 pub(crate) async fn search(
     context: &SearchContext<'_>,
     request: &SearchRequest,

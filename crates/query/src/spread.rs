@@ -5,7 +5,7 @@ use std::hash::{Hash, Hasher};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use rustc_hash::{FxHashMap, FxHashSet, FxHasher};
-use vivace_base::{BlockId, Holder, MemoryBudget, Reservation};
+use vivace_base::{BlockId, Holder, MemoryBudget, Reservation, SPANS};
 use vivace_model::Tenants;
 use vivace_storage::index::{TraceHash, TraceIds};
 
@@ -89,6 +89,7 @@ struct Known {
 
 impl SpreadCache {
     /// Which traces of these pieces are spread. Only pieces that were not there before are looked at.
+    #[tracing::instrument(target = SPANS, level = "trace", name = "spread", skip_all)]
     pub(crate) async fn find(
         &self,
         tenants: &Tenants,

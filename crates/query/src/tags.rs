@@ -8,7 +8,7 @@ mod scan;
 mod traces;
 mod values;
 
-use vivace_base::MemoryRefused;
+use vivace_base::{MemoryRefused, SPANS};
 use vivace_model::TimeRange;
 use vivace_storage::{IndexError, Projection};
 use vivace_traceql::{Attribute, FieldExpr};
@@ -95,6 +95,7 @@ pub(crate) async fn values(
 }
 
 /// Answers from the spans that overlap the range and match the filter; says how many bytes of blocks were read.
+#[tracing::instrument(target = SPANS, level = "trace", name = "spans", skip_all)]
 async fn answer(
     context: &SearchContext<'_>,
     question: &mut impl Question,

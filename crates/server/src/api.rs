@@ -14,6 +14,7 @@ use tower_http::compression::CompressionLayer;
 use tower_http::compression::predicate::{NotForContentType, Predicate, SizeAbove};
 
 use crate::metrics::observe;
+use crate::self_tracing::traced;
 use crate::state::App;
 use crate::{console, grpc, otlp};
 
@@ -28,6 +29,7 @@ mod messages;
 mod metrics;
 mod overrides;
 mod params;
+mod pprof;
 mod search;
 mod status;
 mod tags;
@@ -47,7 +49,7 @@ pub(crate) fn router(app: &App) -> Router {
     let routes = routes.merge(console::routes()).fallback(not_found).with_state(App::clone(app));
     let worthwhile = SizeAbove::new(COMPRESS_FROM).and(NotForContentType::GRPC);
     let compressed = routes.layer(CompressionLayer::new().compress_when(worthwhile));
-    guarded(observe(compressed, app).merge(grpc::routes(app)))
+    guarded(observe(compressed, app).merge(grpc::routes(app)), app)
 }
 
 /// Every path; `endpoints` says what there is to know about each. Names of tags may have slashes in them, so that only
@@ -70,6 +72,8 @@ fn routes() -> Vec<(&'static str, MethodRouter<App>)> {
         ("/api/status/buildinfo", any(status::build_info)),
         ("/ready", any(status::ready)),
         ("/metrics", any(status::metrics)),
+        ("/debug/pprof/profile", any(pprof::cpu)),
+        ("/debug/pprof/heap", any(pprof::heap)),
         ("/status", any(status::overview)),
         ("/status/version", any(status::version)),
         ("/status/config", any(status::config)),
@@ -84,12 +88,12 @@ fn routes() -> Vec<(&'static str, MethodRouter<App>)> {
 /// Everything on the gRPC port.
 pub(crate) fn grpc_router(app: &App) -> Router {
     let unknown = Router::new().fallback(otlp::unimplemented);
-    guarded(observe(unknown, app).merge(grpc::routes(app)))
+    guarded(observe(unknown, app).merge(grpc::routes(app)), app)
 }
 
-/// Keeps a panic inside its request.
-pub(crate) fn guarded(router: Router) -> Router {
-    router.layer(CatchPanicLayer::custom(panicked))
+/// Keeps a panic inside its request, and the request inside its span.
+pub(crate) fn guarded(router: Router, app: &App) -> Router {
+    traced(router.layer(CatchPanicLayer::custom(panicked)), app)
 }
 
 fn panicked(panic: Box<dyn Any + Send + 'static>) -> Response {

@@ -13,6 +13,12 @@ use vivace_query::{
 };
 use vivace_storage::{CompactionStats, Snapshot, WalStats};
 
+#[cfg(test)]
+pub(crate) mod fake;
+mod observed;
+
+pub(crate) use observed::Observed;
+
 /// Takes spans in and answers questions about them.
 #[async_trait]
 pub(crate) trait Backend: Send + Sync + Debug {
@@ -79,6 +85,3 @@ pub(crate) trait Backend: Send + Sync + Debug {
     /// The blocks of every tenant that has any and whose catalog can be read.
     fn stored(&self) -> Vec<(TenantId, Arc<Snapshot>)>;
 }
-
-#[cfg(test)]
-pub(crate) mod fake;

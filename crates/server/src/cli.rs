@@ -12,6 +12,7 @@ use crate::config::{self, Config, ConfigArgs};
 use crate::demo::{self, DemoArgs};
 use crate::limits::TenantLimits;
 use crate::query_cli::{self, QueryArgs};
+use crate::self_tracing::SelfTracing;
 use crate::{logging, serve};
 
 /// A distributed-tracing backend that speaks Grafana Tempo's API.
@@ -77,11 +78,20 @@ fn serve(args: &ServeArgs) -> ExitCode {
         }
         return print(&config.to_yaml());
     }
-    if let Err(error) = logging::start(&config.log_level, config.log_format) {
-        return fail(USAGE, &format!("log_level: {error}"));
-    }
     block_on(async {
-        match serve::run(config, args.addresses_file.as_deref()).await {
+        let spans = match SelfTracing::of(&config) {
+            Ok(spans) => spans,
+            Err(error) => return fail(USAGE, &format!("self_tracing_endpoint: {error}")),
+        };
+        let tracer = spans.as_ref().map(SelfTracing::tracer);
+        if let Err(error) = logging::start(&config.log_level, config.log_format, tracer) {
+            return fail(USAGE, &format!("log_level: {error}"));
+        }
+        let served = serve::run(config, args.addresses_file.as_deref()).await;
+        if let Some(spans) = spans {
+            spans.stop().await;
+        }
+        match served {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => fail(FAILED, &error),
         }

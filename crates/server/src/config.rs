@@ -25,6 +25,7 @@ pub(crate) use limits::Limits;
 pub(crate) use memory::detect as detected_memory_limit;
 pub(crate) use overrides::{Overrides, TenantOverrides};
 use setting::Setting;
+pub(crate) use setting::{Endpoint, Ratio};
 
 /// One key of the configuration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -202,6 +203,12 @@ configuration! {
     max_trace_diff_bytes: ByteSize = "5MB";
     /// Whether language models may ask over MCP, at `/api/mcp` of the query API over HTTP.
     mcp_enabled: bool = "true";
+    /// Where the server sends spans of its own work, as OTLP over gRPC: `http://host:4317`. Or `off`.
+    self_tracing_endpoint: Option<Endpoint> = "off";
+    /// Share of requests that it makes spans of, unless their sender says whether it wants them.
+    self_tracing_ratio: Ratio = "0.1";
+    /// Whether profiles of the processor and of memory can be taken, at `/debug/pprof/` of the query API over HTTP.
+    pprof_enabled: bool = "true";
 }
 
 #[cfg(test)]

@@ -81,7 +81,7 @@ async fn demo(mut args: DemoArgs) -> Result<(), DemoError> {
     args.config.set_default("data_dir", &fresh.path().display().to_string());
     args.config.set_default("log_level", "warn");
     let config = Config::load(&args.config)?;
-    logging::start(&config.log_level, config.log_format)
+    logging::start(&config.log_level, config.log_format, None)
         .map_err(|error| DemoError::Log(error.to_string()))?;
     say(&greeting(&args, &config, &fresh))?;
 

@@ -23,6 +23,7 @@ use vivace_storage::{
 use crate::backend::Backend;
 use crate::config::Config;
 use crate::limits::TenantLimits;
+use crate::metrics::StoreTimes;
 
 /// Queries that wait for one that runs; more are refused.
 const WAITING_PER_RUNNING: usize = 64;
@@ -58,10 +59,11 @@ pub(crate) async fn start_engine(
     limits: &Arc<TenantLimits>,
     budget: &Arc<MemoryBudget>,
     clock: &Arc<dyn Clock>,
+    store_times: &StoreTimes,
 ) -> Result<Engine, EngineError> {
     let wal_dir = directory(config, "wal")?;
     let randomness: Arc<dyn Randomness> = Arc::new(SystemRandomness);
-    let store = open_store(&config.storage_url)?;
+    let store = store_times.watch(open_store(&config.storage_url)?, clock);
     probe_put_if_absent(store.as_ref(), &config.storage_url, randomness.as_ref()).await?;
     let catalogs = Arc::new(Catalogs::open_all(Arc::clone(&store), Arc::clone(&randomness)).await?);
     let options = IngestOptions {

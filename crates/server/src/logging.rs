@@ -4,8 +4,13 @@ use std::fmt;
 use std::io::IsTerminal;
 use std::str::FromStr;
 
-use tracing_subscriber::EnvFilter;
-use tracing_subscriber::filter::ParseError;
+use opentelemetry_sdk::trace::SdkTracer;
+use tracing::Level;
+use tracing_subscriber::filter::{ParseError, Targets};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, Layer};
+use vivace_base::SPANS;
 
 /// How a log line is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,19 +42,22 @@ impl fmt::Display for LogFormat {
     }
 }
 
-/// Starts logging, once per process; a second call changes nothing.
+/// Starts logging, and making spans of this process if someone wants them, once per process; a second call changes
+/// nothing.
 ///
 /// # Errors
 /// When `level` is neither a level nor a filter such as `info,vivace=debug`.
-pub(crate) fn start(level: &str, format: LogFormat) -> Result<(), ParseError> {
+pub(crate) fn start(level: &str, format: LogFormat, spans: Option<SdkTracer>) -> Result<(), ParseError> {
     let filter = EnvFilter::try_new(level)?;
     let colours = std::io::stderr().is_terminal();
-    let lines =
-        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colours);
-    // An error means that a subscriber is already set, which the caller does not mind.
-    let _ = match format {
-        LogFormat::Text => lines.try_init(),
-        LogFormat::Json => lines.json().try_init(),
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(colours);
+    let lines = match format {
+        LogFormat::Text => lines.boxed(),
+        LogFormat::Json => lines.json().boxed(),
     };
+    let ours = || Targets::new().with_target(SPANS, Level::TRACE);
+    let spans = spans.map(|tracer| tracing_opentelemetry::layer().with_tracer(tracer).with_filter(ours()));
+    // An error means that a subscriber is already set, which the caller does not mind.
+    let _ = tracing_subscriber::registry().with(lines.with_filter(filter)).with(spans).try_init();
     Ok(())
 }

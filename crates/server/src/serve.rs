@@ -98,7 +98,7 @@ impl Server {
             listeners.spawn(listener::serve(socket, router, stop.clone()));
         }
         listeners.spawn(Arc::clone(&limits).watch(config.per_tenant_override_period, stop.clone()));
-        let engine = start_engine(config, &limits, &budget, &clock).await?;
+        let engine = start_engine(config, &limits, &budget, &clock, &app.metrics.store).await?;
         app.ready(Arc::new(engine));
         Ok(Self { addresses, app, stop, listeners, _memory: memory })
     }

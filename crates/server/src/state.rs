@@ -5,10 +5,11 @@ use std::sync::{Arc, OnceLock};
 use tokio::sync::watch;
 use vivace_base::{Clock, MemoryBudget};
 
-use crate::backend::Backend;
+use crate::backend::{Backend, Observed};
 use crate::config::Config;
 use crate::limits::{RateLimiter, TenantLimits};
 use crate::metrics::Metrics;
+use crate::profiling::Profiler;
 
 /// Cheap to clone.
 pub(crate) type App = Arc<AppState>;
@@ -26,6 +27,8 @@ pub(crate) struct AppState {
     pub(crate) limits: Arc<TenantLimits>,
     /// How fast tenants may send.
     pub(crate) rates: RateLimiter,
+    /// Takes profiles.
+    pub(crate) profiler: Profiler,
     /// What is counted.
     pub(crate) metrics: Metrics,
     backend: OnceLock<Arc<dyn Backend>>,
@@ -53,13 +56,15 @@ impl AppState {
     ) -> App {
         let (metrics, rates) = (Metrics::default(), RateLimiter::default());
         let (backend, phase) = (OnceLock::new(), watch::Sender::new(Phase::Starting));
-        Arc::new(Self { config, budget, clock, limits, rates, metrics, backend, phase })
+        let profiler = Profiler::default();
+        Arc::new(Self { config, budget, clock, limits, rates, profiler, metrics, backend, phase })
     }
 
     /// Hands over the backend; from now on requests are served.
     pub(crate) fn ready(&self, backend: Arc<dyn Backend>) {
+        let observed = Observed::new(backend, self.metrics.queries.clone(), Arc::clone(&self.clock));
         // Only the first backend counts; there is no second.
-        let _ = self.backend.set(backend);
+        let _ = self.backend.set(Arc::new(observed));
         self.phase.send_replace(Phase::Ready);
     }
 

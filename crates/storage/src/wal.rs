@@ -14,7 +14,7 @@ use std::thread::JoinHandle;
 
 use bytes::Bytes;
 use tokio::sync::{mpsc, oneshot};
-use vivace_base::{ByteSize, Clock, Randomness};
+use vivace_base::{ByteSize, Clock, DurationHistogram, Randomness};
 use vivace_model::TenantId;
 
 use crate::WalError;
@@ -76,9 +76,7 @@ pub struct WalStats {
     /// Their bytes.
     pub bytes: u64,
     /// Syncs since the log was opened.
-    pub fsyncs: u64,
-    /// Time spent in them, in nanoseconds.
-    pub fsync_nanos: u64,
+    pub fsyncs: DurationHistogram,
     /// Groups that could not be written or synced since the log was opened.
     pub failed_groups: u64,
     /// The first record that may still be on disk.

@@ -183,7 +183,12 @@ impl Store {
     /// The ways differ only if the spans are where they should be.
     fn check_layout(&self, in_head: usize, blocks: usize) {
         let stats = self.ingest.stats();
-        assert_eq!((stats.head_spans, stats.blocks_cut), (in_head as u64, blocks as u64), "{:?}", self.way);
+        assert_eq!(
+            (stats.head_spans(), stats.cuts.completed.count()),
+            (in_head as u64, blocks as u64),
+            "{:?}",
+            self.way
+        );
     }
 
     /// Makes the blocks what the way says.

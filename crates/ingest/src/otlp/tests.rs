@@ -127,3 +127,14 @@ fn repeated_keys_keep_the_first() {
         assert_eq!(values, (0..distinct as i64).map(Value::Int).collect::<Vec<_>>());
     }
 }
+
+#[test]
+fn spans_of_a_refused_request_are_counted_as_far_as_it_can_be_read() {
+    let message = ExportTraceServiceRequest { resource_spans: encode(&TraceGenerator::new(6).traces(4, 9)) };
+    let scopes = message.resource_spans.iter().flat_map(|resource| &resource.scope_spans);
+    let spans: u64 = scopes.map(|scope| scope.spans.len() as u64).sum();
+    let bytes = message.encode_to_vec();
+    assert_eq!(count_spans(&bytes), spans);
+    assert!(count_spans(&bytes[..bytes.len() / 2]) < spans);
+    assert_eq!(count_spans(b"\xff"), 0);
+}

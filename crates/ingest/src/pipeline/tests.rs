@@ -117,8 +117,11 @@ async fn every_acknowledged_span_is_seen_once_through_crash_cut_and_restart() {
 
     let ingest = world.open().await;
     assert_eq!(visible(&ingest).await, ids(first), "replayed");
+    assert_eq!(ingest.stats().head_spans(), first.len() as u64);
     ingest.flush().await.expect("flushes");
-    assert_eq!(ingest.stats().head_spans, 0);
+    let stats = ingest.stats();
+    assert_eq!((stats.heads, stats.cuts.at_once, stats.cuts.completed.count()), (vec![], 1, 1));
+    assert_eq!((stats.cuts.by_size, stats.cuts.by_age, stats.cuts.failed), (0, 0, 0));
     assert_eq!(visible(&ingest).await, ids(first), "in a block");
     send(&ingest, second).await;
     crash(ingest).await;
@@ -128,7 +131,7 @@ async fn every_acknowledged_span_is_seen_once_through_crash_cut_and_restart() {
     ingest.shutdown().await.expect("shuts down");
     drop(ingest);
     let ingest = world.open().await;
-    assert_eq!(ingest.stats().head_spans, 0, "a clean shutdown leaves nothing to replay");
+    assert_eq!(ingest.stats().heads, [], "a clean shutdown leaves nothing to replay");
     assert_eq!(visible(&ingest).await, ids(&spans));
     ingest.shutdown().await.expect("shuts down");
 }
@@ -149,9 +152,12 @@ async fn a_store_that_is_down_loses_nothing_and_repeats_nothing() {
             "failing {before} % before, {after} % after the effect"
         );
     }
+    let stats = ingest.stats();
+    assert!(stats.cuts.failed > 0 && stats.heads.iter().all(|head| head.cutting), "{stats:?}");
     world.store.heal();
     ingest.flush().await.expect("flushes");
-    assert_eq!(ingest.stats().head_spans, 0);
+    assert_eq!(ingest.stats().cuts.at_once, 1, "what is tried again is not begun again");
+    assert_eq!(ingest.stats().heads, []);
     assert_eq!(visible(&ingest).await, ids(&spans));
     ingest.shutdown().await.expect("shuts down");
 }

@@ -73,7 +73,17 @@ const HTTP: &[Endpoint] = &[
     (
         "/metrics",
         Better,
-        "OpenMetrics; names are Tempo's where the meaning is the same, `vivace_` otherwise.",
+        "OpenMetrics for who asks for it, else Prometheus' text; `docs/operations/metrics.md` lists what there is.",
+    ),
+    (
+        "/debug/pprof/profile",
+        Same,
+        "`seconds` up to 60, one profile at a time, else 429. On unless `pprof_enabled` says no. Addresses without names.",
+    ),
+    (
+        "/debug/pprof/heap",
+        Better,
+        "Allocations made in `seconds` (10) that are still there. As for `profile`; Tempo has other profiles too.",
     ),
     ("/status", Same, "A browser gets the console."),
     ("/status/version", Same, ""),

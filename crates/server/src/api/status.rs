@@ -14,6 +14,7 @@ use super::error::{ApiError, backend, tenants_of};
 use super::params::Params;
 use crate::config::{Config, ConfigArgs};
 use crate::console;
+use crate::metrics::Exposition;
 use crate::state::{App, Phase};
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -44,11 +45,11 @@ pub(super) async fn ready(State(app): State<App>) -> Response {
     }
 }
 
-pub(super) async fn metrics(State(app): State<App>) -> Result<Response, ApiError> {
-    let page =
-        app.metrics.page(&app).map_err(|error| ApiError::new(ErrorKind::Internal, error.to_string()))?;
-    let content_type = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-    Ok(([(CONTENT_TYPE, content_type)], page).into_response())
+pub(super) async fn metrics(State(app): State<App>, headers: HeaderMap) -> Result<Response, ApiError> {
+    let exposition = Exposition::asked(&headers);
+    let page = app.metrics.page(&app, exposition);
+    let page = page.map_err(|error| ApiError::new(ErrorKind::Internal, error.to_string()))?;
+    Ok(([(CONTENT_TYPE, exposition.content_type())], page).into_response())
 }
 
 pub(super) async fn version() -> String {

@@ -438,11 +438,18 @@ async fn status_pages_answer() {
     assert_eq!(ask_with(&app, "/ready", &[]).await.text(), "ready\n");
     let version = ask_with(&app, "/api/status/buildinfo", &[]).await.json()["version"].clone();
     assert_eq!(version, env!("CARGO_PKG_VERSION"));
+    let open_metrics = [("accept", "application/openmetrics-text; version=1.0.0, */*;q=0.1")];
+    let metrics = ask_with(&app, "/metrics", &open_metrics).await;
+    assert!(metrics.text().ends_with("# EOF\n"), "{}", metrics.text());
     let metrics = ask_with(&app, "/metrics", &[]).await;
+    assert!(!metrics.text().contains("# EOF"), "{}", metrics.text());
     for name in [
         "tempo_request_duration_seconds_count{method=\"GET\",route=\"ready\",status_code=\"200\",ws=\"false\"} 1",
         "vivace_memory_reserved_bytes{holder=\"head\"} 0",
         "vivace_wal_segments 0",
+        "tempo_build_info{version=",
+        "# TYPE vivace_wal_failed_groups_total counter\n",
+        "process_open_fds ",
     ] {
         assert!(metrics.text().contains(name), "{name}\n{}", metrics.text());
     }

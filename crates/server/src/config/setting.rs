@@ -7,6 +7,8 @@ use vivace_base::ByteSize;
 use crate::duration;
 use crate::logging::LogFormat;
 
+/// The word for nothing.
+const OFF: &str = "off";
 /// The word for no limit.
 const UNLIMITED: &str = "unlimited";
 /// The word for no file.
@@ -141,6 +143,59 @@ impl Setting for Option<PathBuf> {
 
     fn print(&self) -> String {
         self.as_ref().map_or(NO_PATH.to_owned(), Setting::print)
+    }
+}
+
+/// A URL without TLS.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Endpoint(String);
+
+impl Endpoint {
+    pub(crate) fn url(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Setting for Option<Endpoint> {
+    const KIND: &'static str = "http URL or off";
+
+    fn parse(text: &str) -> Result<Self, String> {
+        if text == OFF {
+            return Ok(None);
+        }
+        let url = url::Url::parse(text).map_err(|error| format!("`{text}` is no URL: {error}"))?;
+        if url.scheme() != "http" || !url.has_host() {
+            return Err(format!("`{text}` is neither a URL that begins with http:// nor off"));
+        }
+        Ok(Some(Endpoint(text.to_owned())))
+    }
+
+    fn print(&self) -> String {
+        self.as_ref().map_or(OFF.to_owned(), |endpoint| endpoint.0.clone())
+    }
+}
+
+/// A share of a whole.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Ratio(f64);
+
+impl Ratio {
+    pub(crate) fn share(self) -> f64 {
+        self.0
+    }
+}
+
+impl Setting for Ratio {
+    const KIND: &'static str = "number from 0 to 1";
+    const QUOTED: bool = false;
+
+    fn parse(text: &str) -> Result<Self, String> {
+        let share = text.parse().ok().filter(|share| (0.0..=1.0).contains(share));
+        share.map(Self).ok_or_else(|| format!("`{text}` is not a number from 0 to 1"))
+    }
+
+    fn print(&self) -> String {
+        self.0.to_string()
     }
 }
 

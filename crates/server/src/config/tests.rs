@@ -90,6 +90,20 @@ fn a_limit_may_be_none() {
 }
 
 #[test]
+fn spans_of_its_own_go_to_a_url_without_tls() {
+    let endpoint = |text: &str| in_file(&format!("self_tracing_endpoint: {text}\n"));
+    assert!(Config::load(&args(&[])).unwrap().self_tracing_endpoint.is_none());
+    assert_eq!(endpoint("http://a:4317").unwrap().self_tracing_endpoint.unwrap().url(), "http://a:4317");
+    for wrong in ["https://a:4317", "a:4317", "localhost"] {
+        let error = endpoint(wrong).unwrap_err().to_string();
+        assert!(error.contains("key `self_tracing_endpoint`: `"), "{error}");
+    }
+    assert_eq!(in_file("self_tracing_ratio: 0.25\n").unwrap().self_tracing_ratio.share(), 0.25);
+    let error = in_file("self_tracing_ratio: 1.5\n").unwrap_err().to_string();
+    assert!(error.contains("`1.5` is not a number from 0 to 1"), "{error}");
+}
+
+#[test]
 fn what_is_printed_reads_back_as_the_same() {
     let config = Config::load(&args(&["--memory-limit", "1234567B", "--data-dir", "a \"b\": c"])).unwrap();
     let yaml = config.to_yaml();

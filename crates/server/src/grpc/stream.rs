@@ -12,6 +12,7 @@ use tokio::sync::mpsc::{Sender, channel};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::metadata::MetadataMap;
 use tonic::{Code, Status};
+use tracing::Instrument;
 use vivace_base::Clock;
 use vivace_model::Tenants;
 use vivace_query::{
@@ -54,13 +55,14 @@ pub(super) fn answers<M: Packet>(
     clock: Arc<dyn Clock>,
 ) -> Answers<M> {
     let (sender, receiver) = channel(WAITING_UPDATES);
-    tokio::spawn(async move {
+    let answering = async move {
         let running = run::<M>(&question, &tenants, backend.as_ref(), clock.as_ref(), &sender);
         tokio::select! {
             () = sender.closed() => {}
             () = running => {}
         }
-    });
+    };
+    tokio::spawn(answering.in_current_span());
     ReceiverStream::new(receiver).flat_map(messages).boxed()
 }
 

@@ -10,7 +10,7 @@ use axum::response::Response;
 use hyper::body::{Frame, SizeHint};
 use tonic::Status;
 
-use super::RequestLabels;
+use super::{RequestLabels, route};
 use crate::state::App;
 
 /// A call that is running; it is counted when dropped. Until its status is known its client may yet go away.
@@ -24,12 +24,17 @@ struct Call {
 pub(super) async fn measure(State(app): State<App>, request: Request, next: Next) -> Response {
     let began = app.clock.monotonic();
     let path = request.extensions().get::<MatchedPath>();
-    let route = path.map_or("other", |path| path.as_str()).to_owned();
+    let route = path.map_or_else(|| "other".to_owned(), |path| label(path.as_str()));
     let mut call = Call { app, route, began, outcome: "cancel" };
     let response = next.run(request).await;
     // A refused call has its status here and no body.
     call.learn(response.headers());
     response.map(|body| Body::new(Watched { body, call }))
+}
+
+/// Tempo's queriers are named by their path; what takes spans is named as a gateway names it.
+fn label(path: &str) -> String {
+    if path.starts_with("/opentelemetry.") { route(path) } else { path.to_owned() }
 }
 
 impl Call {

@@ -1,14 +1,12 @@
 use std::fmt;
 
 use prometheus_client::collector::Collector;
-use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
-use prometheus_client::metrics::MetricType;
-use prometheus_client::metrics::counter::ConstCounter;
-use prometheus_client::metrics::gauge::ConstGauge;
+use prometheus_client::encoding::DescriptorEncoder;
 use vivace_base::UnixNanos;
 use vivace_storage::{CompactionStats, LevelStats, TenantBacklog};
 
-use super::{MAX_TENANTS, counter, counter_type, counters, gauge};
+use super::encode::{counter, counters, gauge, gauges, histogram, seconds};
+use super::tenants::MAX_TENANTS;
 
 /// Name, help and value of a metric.
 type Figure<T> = (&'static str, &'static str, fn(&T) -> u64);
@@ -57,9 +55,10 @@ impl Collector for Compaction {
         for (name, help, value) in counts {
             counter(&mut encoder, name, help, value)?;
         }
-        let seconds = ConstCounter::new(stats.busy.as_secs_f64());
+        let help = "Time of turns in which blocks were dropped and deleted";
+        histogram(&mut encoder, "tempodb_retention_duration_seconds", help, &stats.retention)?;
         let help = "Time spent on compaction, rests included";
-        seconds.encode(encoder.encode_descriptor("vivace_compaction_seconds", help, None, counter_type())?)
+        seconds(&mut encoder, "vivace_compaction_seconds", help, stats.busy.as_secs_f64())
     }
 }
 
@@ -95,11 +94,9 @@ impl Compaction {
             }),
         ];
         for (name, help, of) in figures {
-            let mut family = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
-            for tenant in self.stats.backlog.iter().take(MAX_TENANTS) {
-                let value = ConstGauge::new(i64::try_from(of(tenant)).unwrap_or(i64::MAX));
-                value.encode(family.encode_family(&[("tenant", tenant.tenant.as_str())])?)?;
-            }
+            let values = self.stats.backlog.iter().take(MAX_TENANTS);
+            let values = values.map(|tenant| ("tenant", tenant.tenant.as_str(), of(tenant)));
+            gauges(encoder, name, help, &values.collect::<Vec<_>>())?;
         }
         let oldest = self.stats.backlog.iter().filter_map(|tenant| tenant.oldest).min();
         let age = oldest.map_or(0, |oldest| self.now.saturating_sub(oldest) / 1_000_000_000);

@@ -6,7 +6,8 @@ use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::gauge::ConstGauge;
 
-use super::{MAX_TENANTS, gauge};
+use super::encode::gauge;
+use super::tenants::MAX_TENANTS;
 use crate::limits::TenantLimits;
 
 /// What every tenant may use, at the moment of a scrape.

@@ -7,7 +7,7 @@ use prometheus_client::encoding::DescriptorEncoder;
 use vivace_base::{Holder, MemoryBudget};
 use vivace_query::QueryStats;
 
-use super::{Labelled, counter, counters, gauge, gauges};
+use super::encode::{Labelled, counter, counters, gauge, gauges};
 
 /// The memory budget at the moment of a scrape.
 #[derive(Debug)]
@@ -16,8 +16,8 @@ pub(super) struct Memory {
     reservable: u64,
     resident: u64,
     unreserved: u64,
-    reserved: Vec<Labelled>,
-    refused: Vec<Labelled>,
+    reserved: Vec<Labelled<'static>>,
+    refused: Vec<Labelled<'static>>,
 }
 
 impl Memory {
@@ -53,9 +53,9 @@ impl Collector for Memory {
 
 /// What became of queries up to the moment of a scrape.
 #[derive(Debug)]
-pub(super) struct Queries(pub(super) QueryStats);
+pub(super) struct QueryFigures(pub(super) QueryStats);
 
-impl Collector for Queries {
+impl Collector for QueryFigures {
     fn encode(&self, mut encoder: DescriptorEncoder) -> Result<(), fmt::Error> {
         let (encoder, QueryStats { admission, shared }) = (&mut encoder, self.0);
         gauge(encoder, "vivace_queries_running", "Queries that run", admission.running)?;

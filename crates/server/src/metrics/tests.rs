@@ -15,6 +15,9 @@ fn routes_are_named_as_tempo_names_them() {
         route("/opentelemetry.proto.collector.trace.v1.TraceService/Export"),
         "opentelemetry_proto_collector_trace_v1_traceservice_export"
     );
+    assert_eq!(route("/api/v2/search/tag/{*tagName_values}"), "api_v2_search_tag_tagname_values");
+    assert_eq!(route("/status/"), "status");
+    assert_eq!(route("/"), "root");
 }
 
 #[test]

@@ -17,6 +17,7 @@ use super::body::{Encoding, Incoming, PROTOBUF_MEMORY, Sizes};
 use super::http::response_message;
 use super::{Refusal, take};
 use crate::config::Limits;
+use crate::metrics::Transport;
 use crate::state::App;
 use crate::tenant;
 
@@ -27,7 +28,10 @@ const PREFIX: usize = 5;
 pub(super) async fn export(State(app): State<App>, request: Request) -> Response<Body> {
     match accept(&app, request).await {
         Ok(accepted) => success(&response_message(accepted)),
-        Err(refusal) => Status::from(refusal).into_http(),
+        Err(refusal) => {
+            app.metrics.refused_export(Transport::Grpc, refusal.kind);
+            Status::from(refusal).into_http()
+        }
     }
 }
 
@@ -67,7 +71,7 @@ async fn receive(
         let text = format!("the message should be {length} bytes long and is {message}");
         return Err(Refusal::new(ErrorKind::InvalidInput, text));
     }
-    let accepted = take(app, tenant, limits, payload.bytes, payload.received).await?;
+    let accepted = take(app, Transport::Grpc, tenant, limits, payload.bytes, payload.received).await?;
     drop(payload.reservation);
     Ok(accepted)
 }

@@ -14,6 +14,7 @@ use vivace_model::TenantId;
 use super::body::{Encoding, Incoming, JSON_MEMORY, PROTOBUF_MEMORY, Sizes};
 use super::{Refusal, take};
 use crate::config::Limits;
+use crate::metrics::Transport;
 use crate::state::App;
 use crate::tenant;
 
@@ -61,7 +62,10 @@ pub(super) async fn export(State(app): State<App>, request: Request) -> Response
     };
     match accept(&app, format, request).await {
         Ok(accepted) => success(format, accepted),
-        Err(refusal) => failure(format, &refusal),
+        Err(refusal) => {
+            app.metrics.refused_export(Transport::Http, refusal.kind);
+            failure(format, &refusal)
+        }
     }
 }
 
@@ -93,7 +97,7 @@ async fn receive(
         Format::Protobuf => payload.bytes,
         Format::Json => otlp::json_to_protobuf(&payload.bytes)?,
     };
-    let accepted = take(app, tenant, limits, request, payload.received).await?;
+    let accepted = take(app, Transport::Http, tenant, limits, request, payload.received).await?;
     drop(payload.reservation);
     Ok(accepted)
 }

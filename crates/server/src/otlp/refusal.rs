@@ -17,6 +17,7 @@ use crate::limits::RateLimited;
 /// Why a request was not taken, in the terms of both protocols.
 #[derive(Debug)]
 pub(crate) struct Refusal {
+    pub(super) kind: ErrorKind,
     pub(super) status: StatusCode,
     pub(super) code: Code,
     pub(super) message: String,
@@ -26,7 +27,7 @@ pub(crate) struct Refusal {
 impl Refusal {
     pub(crate) fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
         let (status, code, retry) = (codes::otlp_http(kind), codes::grpc(kind), kind.retry());
-        Self { status, code, message: message.into(), retry }
+        Self { kind, status, code, message: message.into(), retry }
     }
 
     /// The write-ahead log is being replayed.

@@ -18,6 +18,7 @@ use vivace_ingest::Accepted;
 use super::refusal::{RetryInfo, RpcStatus};
 use super::{grpc_router, http_router};
 use crate::backend::fake::{FakeBackend, app, starting};
+use crate::metrics::Exposition;
 
 struct Answer {
     status: StatusCode,
@@ -346,7 +347,7 @@ async fn who_sends_too_fast_is_told_when_to_try_again() {
     let no_spans = batch(0).encode_to_vec();
     assert_eq!(send(http_router(&app), post(PROTOBUF, "", no_spans)).await.status, StatusCode::OK);
     assert_eq!(backend.received.lock().unwrap().len(), 1);
-    let page = app.metrics.page(&app).unwrap();
+    let page = app.metrics.page(&app, Exposition::Text).unwrap();
     let counted = "tempo_discarded_spans_total{reason=\"rate_limited\",tenant=\"single-tenant\"} 3\n";
     assert!(page.contains(counted), "{page}");
 }
@@ -372,4 +373,30 @@ async fn a_tenant_may_be_told_nothing_of_trying_again() {
     assert_eq!(answer.status, StatusCode::TOO_MANY_REQUESTS);
     assert!(answer.headers.get("retry-after").is_none());
     assert!(RpcStatus::decode(answer.body).unwrap().details.is_empty());
+}
+
+#[tokio::test]
+async fn what_is_refused_is_counted_by_protocol_and_reason() {
+    let (app, _) = app(FakeBackend { full: true, ..FakeBackend::default() }, |_| {});
+    let message = batch(3).encode_to_vec();
+    send(grpc_router(&app), call("", &message)).await;
+    send(http_router(&app), post(PROTOBUF, "", message.clone())).await;
+    send(http_router(&app), post(PROTOBUF, "", &b"\xff\xff"[..])).await;
+    let page = app.metrics.page(&app, Exposition::Text).unwrap();
+    for line in [
+        "tempo_receiver_refused_spans{receiver=\"otlp/otlp_receiver\",transport=\"grpc\"} 3",
+        "tempo_receiver_refused_spans{receiver=\"otlp/otlp_receiver\",transport=\"http\"} 3",
+        "tempo_receiver_accepted_spans{receiver=\"otlp/otlp_receiver\",transport=\"http\"} 0",
+        "vivace_refused_exports_total{transport=\"grpc\",reason=\"overloaded\"} 1",
+        "vivace_refused_exports_total{transport=\"http\",reason=\"overloaded\"} 1",
+        "vivace_refused_exports_total{transport=\"http\",reason=\"invalid_input\"} 1",
+        &format!(
+            "tempo_distributor_ingress_bytes_total{{tenant=\"single-tenant\"}} {}",
+            2 * message.len() + 5 + 2
+        ),
+        "tempo_request_duration_seconds_count{method=\"gRPC\",\
+         route=\"opentelemetry_proto_collector_trace_v1_traceservice_export\",status_code=\"error\",ws=\"false\"} 1",
+    ] {
+        assert!(page.lines().any(|found| found == line), "no `{line}` in\n{page}");
+    }
 }

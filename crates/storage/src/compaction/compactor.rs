@@ -98,7 +98,8 @@ impl Compactor {
 
     /// What has been done since the start, and what is left.
     pub fn stats(&self) -> CompactionStats {
-        self.counters.read()
+        let damaged = lock(&self.damaged).len() as u64;
+        self.counters.read(damaged)
     }
 
     async fn work(&self) {
@@ -153,9 +154,10 @@ impl Compactor {
     async fn serve(&self, tenant: &TenantId) -> Result<bool, CompactionError> {
         let Ok(Some(catalog)) = self.context.catalogs.get(tenant) else { return Ok(false) };
         let policy = self.policies.policy(tenant);
-        let now = self.context.clock.now();
+        let (now, began) = (self.context.clock.now(), self.context.clock.monotonic());
         self.expire(&catalog, &policy, now).await?;
         self.delete(&catalog, now).await?;
+        self.counters.retained(self.context.clock.monotonic().saturating_sub(began));
         let snapshot = catalog.snapshot();
         let jobs = match policy.compaction_disabled {
             true => Vec::new(),

@@ -3,7 +3,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use vivace_base::UnixNanos;
+use vivace_base::{DurationHistogram, UnixNanos};
 use vivace_model::TenantId;
 
 use super::Job;
@@ -28,6 +28,10 @@ pub struct CompactionStats {
     pub jobs_in_vain: u64,
     /// Time spent on jobs.
     pub busy: Duration,
+    /// Turns in which what is kept no longer was dropped and deleted.
+    pub retention: DurationHistogram,
+    /// Blocks known to be damaged; they are left as they are.
+    pub damaged_blocks: u64,
     /// Blocks that retention took out of the catalog.
     pub blocks_expired: u64,
     /// Blocks whose objects were deleted, whatever took them out.
@@ -78,6 +82,7 @@ pub(super) struct Counters {
     pub(super) gave_way: AtomicU64,
     pub(super) jobs_in_vain: AtomicU64,
     busy_nanos: AtomicU64,
+    retention: Mutex<DurationHistogram>,
     pub(super) blocks_expired: AtomicU64,
     pub(super) blocks_deleted: AtomicU64,
     pub(super) orphans_deleted: AtomicU64,
@@ -103,6 +108,10 @@ impl Counters {
         self.busy_nanos.fetch_add(super::plan::nanos(time), Ordering::Relaxed);
     }
 
+    pub(super) fn retained(&self, time: Duration) {
+        self.retention.lock().unwrap_or_else(PoisonError::into_inner).record(time);
+    }
+
     pub(super) fn planned(&self, tenant: &TenantId, snapshot: &Snapshot, jobs: &[Job]) {
         let inputs = || jobs.iter().flat_map(|job| &job.inputs);
         let entry = TenantBacklog {
@@ -114,7 +123,7 @@ impl Counters {
         self.backlog.lock().unwrap_or_else(PoisonError::into_inner).insert(tenant.clone(), entry);
     }
 
-    pub(super) fn read(&self) -> CompactionStats {
+    pub(super) fn read(&self, damaged_blocks: u64) -> CompactionStats {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         CompactionStats {
             levels: *self.levels.lock().unwrap_or_else(PoisonError::into_inner),
@@ -123,6 +132,8 @@ impl Counters {
             gave_way: read(&self.gave_way),
             jobs_in_vain: read(&self.jobs_in_vain),
             busy: Duration::from_nanos(read(&self.busy_nanos)),
+            retention: *self.retention.lock().unwrap_or_else(PoisonError::into_inner),
+            damaged_blocks,
             blocks_expired: read(&self.blocks_expired),
             blocks_deleted: read(&self.blocks_deleted),
             orphans_deleted: read(&self.orphans_deleted),

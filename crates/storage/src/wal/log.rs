@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use vivace_base::{Clock, Randomness};
+use vivace_base::{Clock, DurationHistogram, Randomness};
 use vivace_model::TenantId;
 
 use super::disk::{Disk, SegmentFile};
@@ -26,8 +26,7 @@ pub(super) struct Log {
     sealed: VecDeque<Sealed>,
     /// [`None`] after a failure, until the next group makes a new one.
     active: Option<Active>,
-    fsyncs: u64,
-    fsync_nanos: u64,
+    fsyncs: DurationHistogram,
     failed_groups: u64,
     /// Held until the log is dropped.
     _lock: File,
@@ -84,8 +83,7 @@ pub(super) fn open(disk: Box<dyn Disk>, options: &WalOptions) -> Result<Opened, 
         next_seq,
         sealed,
         active: None,
-        fsyncs: 0,
-        fsync_nanos: 0,
+        fsyncs: DurationHistogram::default(),
         failed_groups: 0,
         _lock: lock,
     };
@@ -132,8 +130,7 @@ impl Log {
         active.file.sync().map_err(|e| WalError::io("sync", &active.path, e))?;
         let took = self.clock.monotonic().saturating_sub(started);
         active.bytes = end;
-        self.fsyncs += 1;
-        self.fsync_nanos += u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
+        self.fsyncs.record(took);
         Ok(())
     }
 
@@ -167,7 +164,6 @@ impl Log {
             segments: (self.sealed.len() + usize::from(active.is_some())) as u64,
             bytes: sealed_bytes + active.map_or(0, |active| active.bytes),
             fsyncs: self.fsyncs,
-            fsync_nanos: self.fsync_nanos,
             failed_groups: self.failed_groups,
             oldest_seq: oldest.map(|s| s.first).or(active.map(|a| a.first)).unwrap_or(self.next_seq),
         }
