@@ -230,6 +230,12 @@ impl Server {
         kib << 10
     }
 
+    /// How many files and connections it has open.
+    pub fn open_files(&self) -> usize {
+        let folder = format!("/proc/{}/fd", self.child.id());
+        std::fs::read_dir(folder).expect("a running process has files").count()
+    }
+
     /// Whether it still runs.
     pub fn is_running(&mut self) -> bool {
         self.child.try_wait().expect("a child process can be asked").is_none()

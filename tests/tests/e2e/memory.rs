@@ -17,6 +17,7 @@ use vivace_e2e::{MemoryCgroup, Reply, Server, ServerBuilder};
 use crate::now;
 
 mod hostile;
+mod soak;
 
 const MIB: u64 = 1 << 20;
 /// What Kiali asks for at once when its user clicks on a node of the graph of the benchmark's mesh.
@@ -50,9 +51,13 @@ struct Confined {
 
 impl Confined {
     async fn start(mib: u64) -> Option<Self> {
+        Self::start_as(mib, ServerBuilder::new()).await
+    }
+
+    async fn start_as(mib: u64, builder: ServerBuilder) -> Option<Self> {
         let limit = mib * MIB;
         let group = Arc::new(MemoryCgroup::or_skip(limit)?);
-        let builder = ServerBuilder::new().in_cgroup(&group);
+        let builder = builder.in_cgroup(&group);
         let server = builder.flag("--memory-limit").flag(&format!("{mib}MiB")).start().await;
         Some(Self { server, group, limit })
     }
@@ -78,8 +83,12 @@ impl Confined {
 
     /// Kiali's query over the last six hours.
     async fn kiali(&self, service: &str) -> Reply {
+        self.kiali_over(service, 6).await
+    }
+
+    async fn kiali_over(&self, service: &str, hours: u64) -> Reply {
         let end = now() / SECOND;
-        let (start, end) = ((end - 6 * 3600).to_string(), end.to_string());
+        let (start, end) = ((end - hours * 3600).to_string(), end.to_string());
         let query = kiali::query(service);
         let parameters =
             [("q", query.as_str()), ("limit", "100"), ("spss", "10"), ("start", &start), ("end", &end)];
@@ -122,7 +131,7 @@ fn print_times(what: &str, mut times: Vec<Duration>) {
 async fn clicks(mib: u64, spans: u64, rounds: u64, rate: &str) {
     let Some(mut confined) = Confined::start(mib).await else { return };
     confined.load(spans);
-    let mut live = confined.feed(&["--spans", "1000000", "--seed", "2", "--rate", rate]);
+    let mut live = confined.feed(&["--spans", "100000000", "--seed", "2", "--rate", rate]);
     let mut times = Vec::new();
     for _ in 0..rounds {
         for (time, reply) in join_all(CLICK.iter().map(|service| timed(confined.kiali(service)))).await {
