@@ -10,8 +10,11 @@ use vivace_e2e::spans::{attribute, batch, scope, service, span, text};
 use super::*;
 use crate::ten_minutes_ago;
 
+/// Path, query and other parameters.
+type Question = (&'static str, &'static str, &'static [(&'static str, &'static str)]);
+
 /// What is asked again and again, by several at once.
-const QUERIES: [(&str, &str, &[(&str, &str)]); 12] = [
+const QUERIES: [Question; 12] = [
     ("search", "{ }", &[("limit", "262144"), ("spss", "100")]),
     ("search", "{ } && { }", &[("limit", "5000"), ("spss", "100")]),
     (

@@ -26,16 +26,6 @@ impl Minute {
     }
 }
 
-async fn figure(confined: &Confined, name: &str) -> u64 {
-    let page = confined.server.client().get("/metrics").await.ok().text();
-    let of_name = |line: &str| line.split([' ', '{']).next() == Some(name);
-    let values = page
-        .lines()
-        .filter(|line| of_name(line))
-        .filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok());
-    values.sum::<f64>() as u64
-}
-
 /// Ingest, clicks, merging and retention beside each other. Spans are kept for a sixth of the time.
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_grows_with_time() {
