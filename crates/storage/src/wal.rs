@@ -2,7 +2,6 @@
 //! `docs/formats/wal.md` tells the format.
 
 mod commit;
-mod disk;
 mod format;
 mod log;
 mod reader;
@@ -14,12 +13,11 @@ use std::thread::JoinHandle;
 
 use bytes::Bytes;
 use tokio::sync::{mpsc, oneshot};
-use vivace_base::{ByteSize, Clock, DurationHistogram, Randomness};
+use vivace_base::{ByteSize, Clock, DurationHistogram, FileSystem, Randomness, SystemFiles};
 use vivace_model::TenantId;
 
 use crate::WalError;
 use commit::{Committer, Pending};
-use disk::{Disk, LocalDisk};
 use log::Log;
 
 pub use format::FORMAT;
@@ -34,6 +32,8 @@ pub type Seq = u64;
 pub struct WalOptions {
     /// Its directory, made if missing; no other process may have it open.
     pub dir: PathBuf,
+    /// Where that is.
+    pub files: Arc<dyn FileSystem>,
     /// A segment that has reached this many bytes is followed by a new one.
     pub segment_bytes: u64,
     /// Largest payload accepted, in bytes.
@@ -109,11 +109,12 @@ struct Shared {
 }
 
 impl WalOptions {
-    /// Options for `dir` with the default sizes: segments of 16 MiB, records up to 64 MiB, 1024 records waiting, groups of
+    /// Options for `dir` on the machine's file system with the default sizes: segments of 16 MiB, records up to 64 MiB, 1024 records waiting, groups of
     /// 4 MiB.
     pub fn new(dir: impl Into<PathBuf>, clock: Arc<dyn Clock>, randomness: Arc<dyn Randomness>) -> Self {
         Self {
             dir: dir.into(),
+            files: Arc::new(SystemFiles),
             segment_bytes: ByteSize::from_mib(16).bytes(),
             max_record_bytes: 64 << 20,
             queue_records: 1024,
@@ -132,15 +133,7 @@ impl<T: Send + 'static> Wal<T> {
     /// [`WalError::Locked`], [`WalError::Io`], or [`WalError::UnsupportedFormat`] when a newer program wrote a segment.
     /// Damage is no error here; the replay reports it.
     pub fn open(options: WalOptions, sink: impl CommitSink<T>) -> Result<(Arc<Self>, Replay), WalError> {
-        Self::open_on(Box::new(LocalDisk), options, sink)
-    }
-
-    fn open_on(
-        disk: Box<dyn Disk>,
-        options: WalOptions,
-        sink: impl CommitSink<T>,
-    ) -> Result<(Arc<Self>, Replay), WalError> {
-        let opened = log::open(disk, &options)?;
+        let opened = log::open(&options)?;
         let shared = Arc::new(Shared {
             stats: Mutex::new(opened.log.stats()),
             last_committed: AtomicU64::new(opened.log.next_seq() - 1),

@@ -1,9 +1,10 @@
 use std::collections::VecDeque;
-use std::fs::File;
 use std::io::{self, BufReader, Read};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use bytes::Bytes;
+use vivace_base::{FileSystem, ReadFile};
 use vivace_model::TenantId;
 
 use super::Seq;
@@ -27,6 +28,7 @@ pub struct Replayed {
 /// whose rest is then skipped: log it and go on.
 #[derive(Debug)]
 pub struct Replay {
+    files: Arc<dyn FileSystem>,
     segments: VecDeque<PathBuf>,
     current: Option<SegmentReader>,
 }
@@ -35,7 +37,7 @@ pub struct Replay {
 #[derive(Debug)]
 pub(super) struct SegmentReader {
     path: PathBuf,
-    file: BufReader<File>,
+    file: BufReader<Box<dyn ReadFile>>,
     /// The file's length when it was opened; a record that claims to reach past it is damaged.
     length: u64,
     offset: u64,
@@ -52,15 +54,16 @@ pub(super) enum Stop {
 }
 
 impl Replay {
-    pub(super) fn new(segments: impl IntoIterator<Item = PathBuf>) -> Self {
-        Self { segments: segments.into_iter().collect(), current: None }
+    pub(super) fn new(files: Arc<dyn FileSystem>, segments: impl IntoIterator<Item = PathBuf>) -> Self {
+        Self { files, segments: segments.into_iter().collect(), current: None }
     }
 
     fn next_record(&mut self) -> Result<Option<Replayed>, WalError> {
         loop {
             if self.current.is_none() {
                 let Some(path) = self.segments.pop_front() else { return Ok(None) };
-                let reader = SegmentReader::open(&path).map_err(|stop| stop.into_error(&path, 0))?;
+                let reader = SegmentReader::open(self.files.as_ref(), &path)
+                    .map_err(|stop| stop.into_error(&path, 0))?;
                 self.current = Some(reader);
             }
             let Some(reader) = self.current.as_mut() else { continue };
@@ -85,9 +88,9 @@ impl Iterator for Replay {
 }
 
 impl SegmentReader {
-    pub(super) fn open(path: &Path) -> Result<Self, Stop> {
-        let file = File::open(path).map_err(Stop::Io)?;
-        let length = file.metadata().map_err(Stop::Io)?.len();
+    pub(super) fn open(files: &dyn FileSystem, path: &Path) -> Result<Self, Stop> {
+        let file = files.open(path).map_err(Stop::Io)?;
+        let length = file.length().map_err(Stop::Io)?;
         let mut reader =
             Self { path: path.to_owned(), file: BufReader::new(file), length, offset: 0, next_seq: 0 };
         let mut header = [0; HEADER_BYTES];

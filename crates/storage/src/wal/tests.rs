@@ -29,6 +29,10 @@ fn options(dir: &Path) -> WalOptions {
     WalOptions::new(dir, Arc::new(clock), Arc::new(randomness))
 }
 
+fn on(disk: &FaultyDisk, options: WalOptions) -> WalOptions {
+    WalOptions { files: Arc::new(disk.clone()), ..options }
+}
+
 /// One record per segment.
 fn tiny_segments(dir: &Path) -> WalOptions {
     WalOptions { segment_bytes: 1, ..options(dir) }
@@ -130,8 +134,7 @@ fn records_that_wait_share_one_sync_and_a_full_queue_makes_appends_wait() {
     let dir = TempDir::new().expect("made");
     let disk = FaultyDisk::new(1);
     let options = WalOptions { queue_records: 3, ..options(dir.path()) };
-    let (wal, _) =
-        Wal::open_on(Box::new(disk.clone()), options, Collect(Committed::default())).expect("opens");
+    let (wal, _) = Wal::open(on(&disk, options), Collect(Committed::default())).expect("opens");
     let gate = disk.hold_syncs();
     let mut first = Box::pin(wal.append(record(1)));
     let mut rest: Vec<_> = (2..=5).map(|number| Box::pin(wal.append(record(number)))).collect();
@@ -319,7 +322,7 @@ fn a_failed_write_or_sync_refuses_its_records_and_the_next_ones_are_kept() {
         let dir = TempDir::new().expect("made");
         let disk = FaultyDisk::new(1);
         let sink = Committed::default();
-        let opened = Wal::open_on(Box::new(disk.clone()), options(dir.path()), Collect(Arc::clone(&sink)));
+        let opened = Wal::open(on(&disk, options(dir.path())), Collect(Arc::clone(&sink)));
         let (wal, _) = opened.expect("opens");
         append(&wal, [1]);
         disk.fail_next(step);
@@ -339,8 +342,7 @@ fn a_failed_write_or_sync_refuses_its_records_and_the_next_ones_are_kept() {
 fn a_segment_that_cannot_be_made_is_tried_again() {
     let dir = TempDir::new().expect("made");
     let disk = FaultyDisk::new(1);
-    let opened =
-        Wal::open_on(Box::new(disk.clone()), tiny_segments(dir.path()), Collect(Committed::default()));
+    let opened = Wal::open(on(&disk, tiny_segments(dir.path())), Collect(Committed::default()));
     let (wal, _) = opened.expect("opens");
     append(&wal, [1]);
     disk.fail_next(Step::Create);
