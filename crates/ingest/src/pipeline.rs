@@ -9,7 +9,7 @@ use bytes::{Bytes, BytesMut};
 use object_store::ObjectStore;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
-use vivace_base::{ByteSize, Clock, DurationHistogram, Holder, MemoryBudget, Randomness};
+use vivace_base::{ByteSize, Clock, DurationHistogram, FileSystem, Holder, MemoryBudget, Randomness};
 use vivace_model::TenantId;
 use vivace_storage::columns::AttributeOrder;
 use vivace_storage::{Catalogs, LiveSpans, Record, Replay, Replayed, Wal, WalOptions, WalStats};
@@ -46,6 +46,8 @@ pub struct IngestOptions {
 /// What ingest stands on.
 #[derive(Debug, Clone)]
 pub struct IngestContext {
+    /// Where the write-ahead log goes.
+    pub files: Arc<dyn FileSystem>,
     /// Where blocks go.
     pub store: Arc<dyn ObjectStore>,
     /// What names them.
@@ -166,25 +168,26 @@ pub struct Ingest {
 }
 
 impl Ingest {
-    /// Opens the write-ahead log, brings what no block has back into the head, and begins to cut blocks.
+    /// Opens the write-ahead log and brings what no block has back into the head. Blocks are cut from
+    /// [`Ingest::start`] on, or when a [`Ingest::flush`] asks for it.
     ///
     /// # Errors
     /// [`IngestError`] when the log cannot be opened or the budget cannot hold one block.
     pub async fn open(options: IngestOptions, context: IngestContext) -> Result<Arc<Self>, IngestError> {
         let head = Head::new(Arc::clone(&context.clock), options.max_block_bytes.bytes());
-        let wal_options =
+        let defaults =
             WalOptions::new(&options.wal_dir, Arc::clone(&context.clock), Arc::clone(&context.randomness));
+        let wal_options = WalOptions { files: Arc::clone(&context.files), ..defaults };
         let (wal, replay) = Wal::open(wal_options, HeadSink(Arc::clone(&head)))?;
         head.set_writer(wal.writer_id());
         let IngestContext { catalogs, budget, policies, clock, .. } = context.clone();
         let cutter = Arc::new(Cutter::new(&options, context, Arc::clone(&head), Arc::clone(&wal)));
-        let stopping = Arc::new(Notify::new());
         let order = Arc::new(AttributeOrder::default());
         let joiner = Joiner::new(Arc::clone(&head), Arc::clone(&budget), Arc::clone(&order));
         let ingest = Arc::new(Self {
             wal,
             head,
-            cutter: Arc::clone(&cutter),
+            cutter,
             catalogs,
             budget,
             policies,
@@ -192,13 +195,18 @@ impl Ingest {
             order,
             counters: Counters::default(),
             joining: tokio::spawn(Arc::new(joiner).run()),
-            stopping: Arc::clone(&stopping),
+            stopping: Arc::new(Notify::new()),
             cutting: std::sync::Mutex::default(),
         });
         ingest.replay(replay).await?;
-        let task = tokio::spawn(async move { cutter.run(&stopping).await });
-        *lock(&ingest.cutting) = Some(task);
         Ok(ingest)
+    }
+
+    /// Cuts blocks in the background from now on, until [`Ingest::shutdown`].
+    pub fn start(&self) {
+        let (cutter, stopping) = (Arc::clone(&self.cutter), Arc::clone(&self.stopping));
+        let task = tokio::spawn(async move { cutter.run(&stopping).await });
+        *self.cutting.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(task);
     }
 
     /// What is queryable before it is in a block.

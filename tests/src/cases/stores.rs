@@ -8,7 +8,7 @@ use object_store::memory::InMemory;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use prost::Message;
 use tempfile::TempDir;
-use vivace_base::{ByteSize, MemoryBudget, Randomness, SystemClock, SystemRandomness};
+use vivace_base::{ByteSize, MemoryBudget, Randomness, SystemClock, SystemFiles, SystemRandomness};
 use vivace_ingest::otlp::encode;
 use vivace_ingest::{Accepted, Ingest, IngestContext, IngestOptions, IngestPolicy};
 use vivace_model::{Span, TenantId};
@@ -142,6 +142,7 @@ impl Store {
             max_block_age: NEVER,
         };
         let context = IngestContext {
+            files: Arc::new(SystemFiles),
             store: Arc::clone(&object_store),
             catalogs: Arc::clone(&catalogs),
             budget: Arc::clone(&budget),
@@ -150,6 +151,7 @@ impl Store {
             policies: Arc::new(IngestPolicy { max_attribute_bytes: usize::MAX }),
         };
         let ingest = Ingest::open(options, context).await.expect("ingest opens");
+        ingest.start();
         let options = QueryOptions { max_concurrent: 4, max_waiting: 4, parallelism: 2 };
         let policy = QueryPolicy { deadline: NEVER, max_bytes_scanned: None, max_concurrent: 4 };
         let context = QueryContext {

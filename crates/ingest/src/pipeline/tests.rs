@@ -2,7 +2,7 @@ use std::collections::BTreeSet;
 
 use object_store::memory::InMemory;
 use tempfile::TempDir;
-use vivace_base::{ErrorKind, SystemClock};
+use vivace_base::{ErrorKind, SystemClock, SystemFiles};
 use vivace_model::{Span, SpanId, TraceId};
 use vivace_storage::BlockReader;
 use vivace_storage::block::Projection;
@@ -44,6 +44,7 @@ impl World {
             max_block_age: Duration::from_secs(3600),
         };
         let context = IngestContext {
+            files: Arc::new(SystemFiles),
             store,
             catalogs: Arc::new(catalogs),
             budget: Arc::clone(&self.budget),
@@ -51,7 +52,9 @@ impl World {
             randomness,
             policies: Arc::new(IngestPolicy { max_attribute_bytes }),
         };
-        Ingest::open(options, context).await.expect("opens")
+        let ingest = Ingest::open(options, context).await.expect("opens");
+        ingest.start();
+        ingest
     }
 }
 
