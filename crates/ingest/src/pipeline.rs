@@ -9,7 +9,7 @@ use bytes::{Bytes, BytesMut};
 use object_store::ObjectStore;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
-use vivace_base::{ByteSize, Clock, DurationHistogram, FileSystem, Holder, MemoryBudget, Randomness};
+use vivace_base::{ByteSize, Clock, DurationHistogram, ErrorKind, FileSystem, Holder, MemoryBudget, Randomness};
 use vivace_model::TenantId;
 use vivace_storage::columns::AttributeOrder;
 use vivace_storage::{Catalogs, LiveSpans, Record, Replay, Replayed, Wal, WalOptions, WalStats};
@@ -344,6 +344,8 @@ impl Ingest {
             let record = match next {
                 None => break,
                 Some(Ok(record)) => record,
+                // Another start may read it; going on would have its segment released.
+                Some(Err(error)) if error.kind() != ErrorKind::Corrupt => return Err(error.into()),
                 Some(Err(error)) => {
                     tracing::error!(%error, "part of the write-ahead log is lost");
                     self.counters.log_damages.fetch_add(1, Ordering::Relaxed);
