@@ -187,8 +187,13 @@ impl Cutter {
         let id = BlockId::generate(self.context.clock.now(), &*self.context.randomness);
         let range = WalRange { writer, first, last };
         let meta = store_block(&*self.context.store, tenant, id, built, Some(range)).await?;
-        catalog.commit(|snapshot| snapshot.with_block(&meta)).await?;
-        tracing::debug!(%tenant, block = %id, spans = meta.rows, bytes = meta.bytes, "cut a block");
+        let snapshot = catalog.commit(|snapshot| snapshot.with_block(&meta)).await?;
+        if snapshot.blocks.iter().any(|block| block.id == id) {
+            tracing::debug!(%tenant, block = %id, spans = meta.rows, bytes = meta.bytes, "cut a block");
+        } else {
+            // What this try wrote is found as garbage.
+            tracing::debug!(%tenant, block = %id, "an earlier try had been committed after all");
+        }
         Ok(())
     }
 

@@ -1,3 +1,4 @@
+use std::collections::BTreeSet;
 use std::fmt::Debug;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -12,7 +13,7 @@ use tokio::task::JoinHandle;
 use vivace_base::{ByteSize, Clock, DurationHistogram, ErrorKind, FileSystem, Holder, MemoryBudget, Randomness};
 use vivace_model::TenantId;
 use vivace_storage::columns::AttributeOrder;
-use vivace_storage::{Catalogs, LiveSpans, Record, Replay, Replayed, Wal, WalOptions, WalStats};
+use vivace_storage::{Catalogs, LiveSpans, Record, Replay, Replayed, Snapshot, Wal, WalOptions, WalStats};
 
 use crate::IngestError;
 use crate::cut::{CutStats, Cutter};
@@ -336,6 +337,7 @@ impl Ingest {
     /// Brings back what the write-ahead log has and no block has. Blocks are cut on the way when memory asks for it.
     async fn replay(self: &Arc<Self>, mut replay: Replay) -> Result<(), IngestError> {
         let (mut records, mut spans) = (0_u64, 0_u64);
+        let mut fenced = BTreeSet::new();
         loop {
             let (next, rest) = tokio::task::spawn_blocking(move || (replay.next(), replay))
                 .await
@@ -352,8 +354,7 @@ impl Ingest {
                     continue;
                 }
             };
-            let catalog = self.catalogs.get_or_create(&record.tenant).await?;
-            let covered = catalog.snapshot().covered_through(self.wal.writer_id()) >= record.seq;
+            let covered = self.is_covered(&record, &mut fenced).await?;
             let batch = if covered { None } else { self.replayed_columns(&record) };
             let Some(batch) = batch.filter(|batch| batch.num_rows() > 0) else {
                 self.head.skip(record.seq);
@@ -369,6 +370,26 @@ impl Ingest {
         }
         self.cutter.allow_release();
         Ok(())
+    }
+
+    /// Whether a block has the record. Before the first of a tenant that none has, the catalog is fenced: the process
+    /// that wrote the log may have died while it committed just that block.
+    async fn is_covered(
+        &self,
+        record: &Replayed,
+        fenced: &mut BTreeSet<TenantId>,
+    ) -> Result<bool, IngestError> {
+        let catalog = self.catalogs.get_or_create(&record.tenant).await?;
+        let covers = |snapshot: &Snapshot| snapshot.covered_through(self.wal.writer_id()) >= record.seq;
+        if covers(&catalog.snapshot()) {
+            return Ok(true);
+        }
+        if fenced.contains(&record.tenant) {
+            return Ok(false);
+        }
+        let snapshot = catalog.fence().await?;
+        fenced.insert(record.tenant.clone());
+        Ok(covers(&snapshot))
     }
 
     async fn prepare_replayed(&self, batch: RecordBatch) -> Result<Prepared, IngestError> {

@@ -111,6 +111,15 @@ impl Catalog {
         Err(CatalogError::Contended { tenant: self.tenant.clone(), tries: MAX_COMMIT_TRIES })
     }
 
+    /// Makes sure that no commit that is still under way, by a process that is gone or one that has given it up, is made
+    /// behind the back of this one: it takes the next version itself.
+    ///
+    /// # Errors
+    /// As [`Catalog::commit`].
+    pub async fn fence(&self) -> Result<Arc<Snapshot>, CatalogError> {
+        self.commit(|snapshot| Some(snapshot.clone())).await
+    }
+
     /// Writes a snapshot unless its version is taken. An answer that leaves open whether it was written (a timeout, or
     /// a refusal that may be the client's own retry meeting its first attempt) is settled by reading it back.
     async fn put(&self, next: &Snapshot) -> Result<Put, CatalogError> {

@@ -77,12 +77,12 @@ type LateWrite = (Path, PutPayload, PutOptions);
 impl FaultingStore {
     /// A store that does not fail yet.
     pub fn new(inner: Arc<dyn ObjectStore>, seed: u64) -> Self {
-        Self::with_fuse(inner, Arc::default(), seed)
+        Self::with_fuse(inner, Arc::default(), SeededRandomness::new(seed))
     }
 
     /// The same, for a process that ends when the fuse blows.
-    pub fn with_fuse(inner: Arc<dyn ObjectStore>, fuse: Arc<Fuse>, seed: u64) -> Self {
-        let plan = Plan { random: SeededRandomness::new(seed), fuse, state: Mutex::default() };
+    pub fn with_fuse(inner: Arc<dyn ObjectStore>, fuse: Arc<Fuse>, random: SeededRandomness) -> Self {
+        let plan = Plan { random, fuse, state: Mutex::default() };
         Self { inner, plan: Arc::new(plan) }
     }
 

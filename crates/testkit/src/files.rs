@@ -50,8 +50,8 @@ struct Content {
 
 impl SimulatedFiles {
     /// An empty file system that does not fail yet.
-    pub fn new(fuse: Arc<Fuse>, seed: u64) -> Self {
-        Self(Arc::new(Disk { fuse, random: SeededRandomness::new(seed), state: Mutex::default() }))
+    pub fn new(fuse: Arc<Fuse>, random: SeededRandomness) -> Self {
+        Self(Arc::new(Disk { fuse, random, state: Mutex::default() }))
     }
 
     /// From now on so many of a hundred calls fail, before, in the middle of, or after their effect.
@@ -174,7 +174,9 @@ impl State {
 
     fn create(&mut self, path: &Path) -> Inode {
         if let Some(inode) = self.names.get(path).copied() {
-            self.inodes[inode].seen.clear();
+            let content = &mut self.inodes[inode];
+            content.seen.clear();
+            content.lost_pages = false;
             return inode;
         }
         self.inodes.push(Content::default());

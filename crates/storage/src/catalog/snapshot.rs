@@ -67,9 +67,11 @@ impl Snapshot {
         self.covered.get(writer).copied().unwrap_or(0)
     }
 
-    /// This snapshot with one more block, its log range covered; [`None`] when the block is already in.
+    /// This snapshot with one more block, its log range covered; [`None`] when the block is already in, or another one
+    /// with its records: an earlier commit of whoever cut them came through after all.
     pub fn with_block(&self, block: &BlockMeta) -> Option<Self> {
-        if self.blocks.iter().any(|known| known.id == block.id) {
+        let covers = |wal: &WalRange| self.covered_through(&wal.writer) >= wal.last;
+        if self.blocks.iter().any(|known| known.id == block.id) || block.wal.as_ref().is_some_and(covers) {
             return None;
         }
         let mut next = self.clone();

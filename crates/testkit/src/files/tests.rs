@@ -1,7 +1,7 @@
 use super::*;
 
 fn files(seed: u64) -> SimulatedFiles {
-    SimulatedFiles::new(Arc::default(), seed)
+    SimulatedFiles::new(Arc::default(), SeededRandomness::new(seed))
 }
 
 fn read(files: &SimulatedFiles, name: &str) -> Option<Vec<u8>> {
@@ -68,7 +68,7 @@ fn a_rename_happens_whole_or_not_at_all_and_a_kill_loses_nothing() {
 #[test]
 fn nothing_works_once_the_fuse_has_blown() {
     let fuse = Arc::new(Fuse::default());
-    let files = SimulatedFiles::new(Arc::clone(&fuse), 1);
+    let files = SimulatedFiles::new(Arc::clone(&fuse), SeededRandomness::new(1));
     fuse.blow_after(1, Fault::AfterEffect);
     files.create(Path::new("/d/a")).expect("the fuse holds");
     files.create(Path::new("/d/b")).expect_err("it blows");
