@@ -368,7 +368,7 @@ impl Ingest {
         if records > 0 {
             tracing::info!(records, spans, "brought back from the write-ahead log");
         }
-        self.cutter.allow_release();
+        self.cutter.allow_release().await;
         Ok(())
     }
 
