@@ -297,8 +297,9 @@ fn length(files: &dyn FileSystem, path: &Path) -> Result<u64, WalError> {
     files.open(path).and_then(|file| file.length()).map_err(|e| WalError::io("read", path, e))
 }
 
-/// The segments with records. The last one may have none: its name is then the next record's number, and it is written
-/// anew.
+/// The segments with records, durable now: a process that was killed may have left what it never synced, and whoever
+/// sees it once must see it after a power cut too. The last one may have none: its name is then the next record's number,
+/// and it is written anew.
 fn sealed(
     files: &dyn FileSystem,
     dir: &Path,
@@ -311,6 +312,7 @@ fn sealed(
         .map(|(&first, &next)| {
             let path = format::segment_path(dir, first);
             let bytes = length(files, &path)?;
+            files.truncate(&path, bytes).map_err(|e| WalError::io("sync", &path, e))?;
             Ok(Sealed { path, first, last: next - 1, bytes })
         })
         .collect()
