@@ -10,5 +10,5 @@ mod life;
 mod process;
 mod world;
 
-pub use life::Simulation;
+pub use life::{End, Simulation};
 pub use world::Options;

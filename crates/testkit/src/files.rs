@@ -79,9 +79,12 @@ impl SimulatedFiles {
         }
     }
 
-    /// The process is gone, the machine is not.
+    /// The process is gone, the machine is not. That it takes pages of a failed sync for clean is forgotten here: whoever
+    /// reads them later cannot know.
     pub fn kill(&self) {
-        self.0.lock().locked.clear();
+        let mut state = self.0.lock();
+        state.locked.clear();
+        state.inodes.iter_mut().for_each(|content| content.lost_pages = false);
     }
 
     /// How many files could not be cut off so far.

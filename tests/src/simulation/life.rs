@@ -14,6 +14,17 @@ const LONGEST_LIFE: u64 = 250;
 /// How often a start is tried until whoever watches over the server heals what fails.
 const STARTS: u64 = 4;
 
+/// How a process ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// What it wrote stays in the system's memory.
+    Kill,
+    /// The power goes with it.
+    PowerCut,
+    /// It is killed, another one reads what is there, and then the power goes.
+    KillThenPowerCut,
+}
+
 /// A run.
 pub struct Simulation {
     world: World,
@@ -40,6 +51,38 @@ impl Simulation {
     pub fn sent(&self) -> (usize, usize) {
         let batches = &self.world.ledger.batches;
         (batches.len(), batches.iter().filter(|batch| batch.acknowledged).count())
+    }
+
+    /// A short life that ends at its call number `calls`, and what comes after it. Whether it ended there: no longer once
+    /// `calls` is more than all there are.
+    ///
+    /// # Panics
+    /// As [`Simulation::run`].
+    pub async fn crash_at(&mut self, calls: u64, last: Fault, end: End) -> bool {
+        let world = &mut self.world;
+        world.retention = None;
+        world.note(format!("a crash after {calls} calls, {last:?}, {end:?}"));
+        world.fuse.blow_after(calls, last);
+        world.short_life().await;
+        let crashed = world.fuse.has_blown();
+        world.fuse.blow();
+        world.end(end == End::PowerCut).await;
+        if end == End::KillThenPowerCut {
+            let process = world.restart().await;
+            world.fuse.blow();
+            drop(process);
+            world.end(true).await;
+        }
+        let process = world.restart().await;
+        // What was refused is sent again, while the late writes of the life before land.
+        let again = world.ledger.refused_batch(&world.random);
+        world.store.land_late_writes().await;
+        world.send_batches(&process, again.into_iter().collect()).await;
+        process.ingest.flush().await.expect("blocks are stored");
+        world.audit(&process).await;
+        drop(process);
+        self.come_to_rest().await;
+        crashed
     }
 
     async fn live(&mut self) {
@@ -76,8 +119,7 @@ impl Simulation {
         let world = &mut self.world;
         world.heal();
         world.store.land_late_writes().await;
-        let process = Process::start(world).await.expect("a healthy server starts");
-        world.audit(&process).await;
+        let process = world.restart().await;
         // Numbers that were given to nobody are covered by a later one.
         world.send(&process).await;
         process.ingest.flush().await.expect("blocks are stored");
@@ -126,9 +168,41 @@ impl World {
         None
     }
 
+    /// Starts while nothing fails.
+    async fn restart(&mut self) -> Process {
+        let process = Process::start(self).await.expect("a healthy server starts");
+        let stats = process.ingest.stats();
+        self.note(format!("started with {} spans in the head, {}", stats.head_spans, self.disk()));
+        self.audit(&process).await;
+        process
+    }
+
+    /// Everything that a server does, once.
+    async fn short_life(&mut self) {
+        let Ok(process) = Process::start(self).await else { return };
+        for cut in 0..2 {
+            self.send(&process).await;
+            if cut > 0 {
+                self.send(&process).await;
+            }
+            self.note(format!("flush: {:?}", process.ingest.flush().await));
+        }
+        self.send(&process).await;
+        self.clock.advance(Duration::from_secs(5000));
+        for _ in 0..2 {
+            process.compactor.round().await;
+            self.clock.advance(Duration::from_secs(700));
+        }
+        self.audit(&process).await;
+    }
+
     /// The process is gone; the machine stays, or its power goes too.
     async fn crash(&self) {
-        if self.random.chance(50) {
+        self.end(self.random.chance(50)).await;
+    }
+
+    async fn end(&self, power_cut: bool) {
+        if power_cut {
             self.note("power cut");
             self.files.cut_power();
         } else {
@@ -183,6 +257,10 @@ impl World {
                 sent.push(at);
             }
         }
+        self.send_batches(process, sent).await;
+    }
+
+    async fn send_batches(&mut self, process: &Process, sent: Vec<usize>) {
         let exports = sent.iter().map(|at| {
             let batch = &self.ledger.batches[*at];
             process.ingest.export(&batch.tenant, batch.request.clone())
@@ -213,12 +291,10 @@ impl World {
 
     /// Time goes on, and compaction with it.
     async fn settle(&mut self, process: &Process, time: Duration) {
-        const STEP: Duration = Duration::from_secs(300);
-        let mut left = time;
-        while left > Duration::ZERO {
+        const STEPS: u32 = 10;
+        for _ in 0..STEPS {
             while process.compactor.round().await {}
-            self.advance(STEP).await;
-            left = left.saturating_sub(STEP);
+            self.advance(time / STEPS).await;
         }
         while process.compactor.round().await {}
     }

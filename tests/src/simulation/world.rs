@@ -119,7 +119,7 @@ impl World {
     pub(super) fn compaction(&self) -> (CompactionOptions, TenantPolicy) {
         let options = CompactionOptions {
             target_rows: 400,
-            min_inputs: 3,
+            min_inputs: 2,
             settle: Duration::from_secs(300),
             sweep_interval: Duration::from_secs(600),
             orphan_age: Duration::from_secs(2 * 3600),
