@@ -10,7 +10,9 @@ use bytes::{Bytes, BytesMut};
 use object_store::ObjectStore;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
-use vivace_base::{ByteSize, Clock, DurationHistogram, ErrorKind, FileSystem, Holder, MemoryBudget, Randomness};
+use vivace_base::{
+    ByteSize, Clock, DurationHistogram, ErrorKind, FileSystem, Holder, MemoryBudget, Randomness,
+};
 use vivace_model::TenantId;
 use vivace_storage::columns::AttributeOrder;
 use vivace_storage::{Catalogs, LiveSpans, Record, Replay, Replayed, Snapshot, Wal, WalOptions, WalStats};

@@ -212,26 +212,38 @@ impl Store {
             Way::Promoted => {
                 let columns = blocks::all_columns(spans);
                 for block in &blocks {
-                    blocks::rewrite(store, block, &columns, Some((2, 1))).await;
+                    self.rewritten(blocks::rewrite(store, block, &columns, Some((2, 1))).await).await;
                 }
             }
             Way::Residual => {
                 for block in &blocks {
-                    blocks::rewrite(store, block, &[], Some((limits::ROW_GROUP_ROWS, 1))).await;
+                    let rows = Some((limits::ROW_GROUP_ROWS, 1));
+                    self.rewritten(blocks::rewrite(store, block, &[], rows).await).await;
                 }
             }
             Way::Mixed => {
                 let columns: Vec<_> = blocks::all_columns(spans).into_iter().step_by(2).collect();
                 for block in &blocks {
-                    blocks::rewrite(store, block, &columns, None).await;
+                    self.rewritten(blocks::rewrite(store, block, &columns, None).await).await;
                 }
             }
             Way::FormatOne => {
                 for (block, indexed) in blocks.iter().zip([true, false]) {
-                    blocks::rewrite_in_format_1(store, block, indexed).await;
+                    self.rewritten(blocks::rewrite_in_format_1(store, block, indexed).await).await;
                 }
             }
         }
+    }
+
+    /// Tells the catalog of a block that was written anew.
+    async fn rewritten(&self, block: BlockMeta) {
+        let catalog = self.catalogs.get_or_create(&TenantId::single()).await.expect("the catalog opens");
+        let commit = catalog.commit(|snapshot| {
+            let mut next = snapshot.clone();
+            next.blocks.iter_mut().find(|known| known.id == block.id)?.clone_from(&block);
+            Some(next)
+        });
+        commit.await.expect("the catalog takes it");
     }
 
     /// What the catalog names.

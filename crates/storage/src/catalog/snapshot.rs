@@ -3,6 +3,7 @@ use std::collections::{BTreeMap, HashSet};
 use vivace_base::{BlockId, UnixNanos};
 use vivace_model::TimeRange;
 
+use crate::block::FileCheck;
 use crate::{Seq, limits};
 
 /// What the catalog knows of a block.
@@ -26,6 +27,8 @@ pub struct BlockMeta {
     pub level: u32,
     /// When the newest of its spans first came into a block; what merging blocks does not change.
     pub stored: UnixNanos,
+    /// What tells whether its file of spans is whole; [`None`] for formats before 3.
+    pub file: Option<FileCheck>,
 }
 
 /// A block that was taken out of the catalog. Its objects stay for a while, for queries that know it from before.
