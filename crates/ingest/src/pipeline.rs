@@ -123,8 +123,6 @@ pub struct IngestStats {
     pub invalid_span_id: u64,
     /// Waits of batches for room in the head.
     pub waits_for_room: DurationHistogram,
-    /// Pieces of the write-ahead log that could not be read back at the start.
-    pub log_damages: u64,
     /// What is in the live head now.
     pub heads: Vec<HeadStats>,
     /// Blocks cut.
@@ -150,7 +148,6 @@ struct Counters {
     invalid_trace_id: AtomicU64,
     invalid_span_id: AtomicU64,
     waits_for_room: std::sync::Mutex<DurationHistogram>,
-    log_damages: AtomicU64,
 }
 
 /// Takes spans in.
@@ -301,7 +298,6 @@ impl Ingest {
             invalid_trace_id: read(&self.counters.invalid_trace_id),
             invalid_span_id: read(&self.counters.invalid_span_id),
             waits_for_room: *lock(&self.counters.waits_for_room),
-            log_damages: read(&self.counters.log_damages),
             heads: self.head.stats(),
             cuts: self.cutter.stats(),
         }
@@ -351,12 +347,18 @@ impl Ingest {
                 // Another start may read it; going on would have its segment released.
                 Some(Err(error)) if error.kind() != ErrorKind::Corrupt => return Err(error.into()),
                 Some(Err(error)) => {
-                    tracing::error!(%error, "part of the write-ahead log is lost");
-                    self.counters.log_damages.fetch_add(1, Ordering::Relaxed);
+                    self.wal.quarantine(&error);
                     continue;
                 }
             };
-            let covered = self.is_covered(&record, &mut fenced).await?;
+            let covered = match self.is_covered(&record, &mut fenced).await {
+                // Its requests get this error too. What the log has waits until the catalog is repaired.
+                Err(IngestError::Catalog(error)) if error.kind() == ErrorKind::Corrupt => {
+                    self.head.hold(record.seq);
+                    continue;
+                }
+                covered => covered?,
+            };
             let batch = if covered { None } else { self.replayed_columns(&record) };
             let Some(batch) = batch.filter(|batch| batch.num_rows() > 0) else {
                 self.head.skip(record.seq);

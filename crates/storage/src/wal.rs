@@ -17,6 +17,7 @@ use vivace_base::{ByteSize, Clock, DurationHistogram, FileSystem, Randomness, Sy
 use vivace_model::TenantId;
 
 use crate::WalError;
+use crate::damage::{self, Damaged};
 use commit::{Committer, Pending};
 use log::Log;
 
@@ -188,6 +189,14 @@ impl<T: Send + 'static> Wal<T> {
         let released = log.release(through);
         self.shared.publish(log.stats());
         released
+    }
+
+    /// Notes what the replay found damaged: it is counted, and its segment is not deleted when it is released but put aside
+    /// under another name.
+    pub fn quarantine(&self, error: &WalError) {
+        let WalError::Corrupt { path, offset, reason, lost } = error else { return };
+        damage::found(Damaged::Log, &format!("{}:{offset}", path.display()), &format!("{reason}; {lost}"));
+        self.shared.log.lock().unwrap_or_else(PoisonError::into_inner).quarantine(path);
     }
 
     /// The newest record the sink has; after opening, the newest on disk. 0 if there never was one.

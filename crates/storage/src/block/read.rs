@@ -26,6 +26,7 @@ use super::object::{ObjectFile, ReadMeter, TooMuchRead};
 use super::pages::PagesWanted;
 use super::tables::Tables;
 use super::{BlockError, SPANS_FILE};
+use crate::damage::{self, Damaged};
 use crate::index::{BlockIndex, INDEX_FILE, IndexBuilder, IndexScope};
 use crate::{BlockMeta, limits, paths};
 
@@ -466,6 +467,9 @@ fn footer_reader() -> ParquetMetaDataReader {
 fn unreadable(path: &Path, error: &ParquetError) -> BlockError {
     if let ParquetError::External(source) = error {
         if let Some(store_error) = source.downcast_ref::<object_store::Error>() {
+            if matches!(store_error, object_store::Error::NotFound { .. }) {
+                damage::found(Damaged::Block, path.as_ref(), "it is missing");
+            }
             return BlockError::store("read block", path, store_error);
         }
         if let Some(refused) = source.downcast_ref::<TooMuchRead>() {
@@ -475,5 +479,7 @@ fn unreadable(path: &Path, error: &ParquetError) -> BlockError {
             return refused.clone().into();
         }
     }
-    BlockError::Corrupt { path: path.to_string(), reason: error.to_string() }
+    let (path, reason) = (path.to_string(), error.to_string());
+    damage::found(Damaged::Block, &path, &reason);
+    BlockError::Corrupt { path, reason }
 }

@@ -8,6 +8,7 @@ use vivace_model::TimeRange;
 
 use super::{BlockMeta, Snapshot, Tombstone, WalRange};
 use crate::block::FileCheck;
+use crate::damage::{self, Damaged};
 use crate::{CatalogError, Seq};
 
 /// The newest format of catalog snapshots that is read, and the one that is written.
@@ -110,7 +111,10 @@ fn checks_out(bytes: &[u8]) -> Option<bool> {
 }
 
 pub(super) fn decode(bytes: &[u8], version: u64, path: &str) -> Result<Stored, CatalogError> {
-    let corrupt = |reason: String| CatalogError::Corrupt { path: path.to_owned(), reason };
+    let corrupt = |reason: String| {
+        damage::found(Damaged::Catalog, path, &reason);
+        CatalogError::Corrupt { path: path.to_owned(), reason }
+    };
     let head: Head = serde_json::from_slice(bytes).map_err(|e| corrupt(e.to_string()))?;
     if head.format > u64::from(FORMAT) {
         let path = path.to_owned();

@@ -15,6 +15,7 @@ use super::tags::{self, Entry, IndexScope};
 use super::traces::{self, TraceIds, TraceRuns};
 use super::zones::{self, ZoneColumn, ZoneColumns};
 use crate::columns::ValueRef;
+use crate::damage::{self, Damaged};
 use crate::limits;
 
 /// What is decoded from a chunk takes at most this many times its bytes, the chunk included.
@@ -50,7 +51,7 @@ impl BlockIndex {
                 return Err(IndexError::TooNew { path: path.to_string(), found, known: FORMAT });
             }
             Header::Damaged => {
-                return Err(IndexError::Damaged { path: path.to_string(), reason: "the header is not one" });
+                return Err(damaged(&path, "the header is not one"));
             }
         };
         Ok(Self { store, path, prefix, sections, _reserved: reserved })
@@ -218,8 +219,13 @@ impl BlockIndex {
     }
 
     fn damaged(&self, reason: &'static str) -> IndexError {
-        IndexError::Damaged { path: self.path.to_string(), reason }
+        damaged(&self.path, reason)
     }
+}
+
+fn damaged(path: &Path, reason: &'static str) -> IndexError {
+    damage::found(Damaged::Index, path.as_ref(), reason);
+    IndexError::Damaged { path: path.to_string(), reason }
 }
 
 impl Debug for BlockIndex {
@@ -234,6 +240,9 @@ async fn read(store: &dyn ObjectStore, path: &Path, range: Range<u64>) -> Result
             object_store::Error::NotFound { .. } => ErrorKind::Corrupt,
             _ => ErrorKind::Unavailable,
         };
+        if kind == ErrorKind::Corrupt {
+            damage::found(Damaged::Index, path.as_ref(), "it is missing");
+        }
         IndexError::Store { path: path.to_string(), reason: error.to_string(), kind }
     })
 }

@@ -40,6 +40,11 @@ pub(super) fn segment_path(dir: &Path, first: Seq) -> PathBuf {
     dir.join(format!("{first:020}.wal"))
 }
 
+/// Where a damaged segment goes once it is released.
+pub(super) fn damaged_path(segment: &Path) -> PathBuf {
+    segment.with_extension("wal.damaged")
+}
+
 /// The first sequence number in a segment's file name; [`None`] for any other file.
 pub(super) fn first_seq(path: &Path) -> Option<Seq> {
     let digits = path.file_name()?.to_str()?.strip_suffix(".wal")?;

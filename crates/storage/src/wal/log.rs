@@ -38,6 +38,8 @@ struct Sealed {
     first: Seq,
     last: Seq,
     bytes: u64,
+    /// Kept when it is released, for whoever can make something of it.
+    damaged: bool,
 }
 
 #[derive(Debug)]
@@ -144,7 +146,11 @@ impl Log {
         self.ensure_active()?;
         let mut released = 0;
         while let Some(oldest) = self.sealed.front().filter(|oldest| oldest.last <= through) {
-            match self.files.remove(&oldest.path) {
+            let gone = match oldest.damaged {
+                true => self.files.rename(&oldest.path, &format::damaged_path(&oldest.path)),
+                false => self.files.remove(&oldest.path),
+            };
+            match gone {
                 Ok(()) => released += 1,
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 Err(error) => return Err(WalError::io("delete", &oldest.path, error)),
@@ -155,6 +161,14 @@ impl Log {
             self.files.sync_dir(&self.dir).map_err(|e| WalError::io("sync", &self.dir, e))?;
         }
         Ok(released)
+    }
+
+    /// A segment is to be put aside instead of deleted.
+    pub(super) fn quarantine(&mut self, path: &Path) {
+        self.sealed
+            .iter_mut()
+            .filter(|segment| segment.path == path)
+            .for_each(|segment| segment.damaged = true);
     }
 
     pub(super) fn stats(&self) -> WalStats {
@@ -172,7 +186,7 @@ impl Log {
     /// Must hold a record: a segment without one has the name of the next segment.
     fn seal_active(&mut self) {
         if let Some(Active { path, first, bytes, .. }) = self.active.take() {
-            self.sealed.push_back(Sealed { path, first, last: self.next_seq - 1, bytes });
+            self.sealed.push_back(Sealed { path, first, last: self.next_seq - 1, bytes, damaged: false });
         }
     }
 
@@ -220,7 +234,7 @@ fn writer_id(files: &dyn FileSystem, dir: &Path, randomness: &dyn Randomness) ->
     let aside = dir.join("writer.new");
     let write = || {
         let mut file = files.create(&aside)?;
-        file.append(format!("{id}\n").as_bytes())?;
+        file.append(format!("{id} {}\n", checksum(&id)).as_bytes())?;
         file.sync()?;
         files.rename(&aside, &path)?;
         files.sync_dir(dir)
@@ -235,14 +249,24 @@ fn read_text(files: &dyn FileSystem, path: &Path) -> io::Result<String> {
     Ok(text)
 }
 
+fn checksum(writer_id: &str) -> String {
+    format!("{:08x}", crc32fast::hash(writer_id.as_bytes()))
+}
+
+/// The id, followed by its CRC unless an older version wrote it.
 fn valid_writer_id(text: &str, path: &Path) -> Result<String, WalError> {
-    if text.len() == 32 && text.bytes().all(|b| b.is_ascii_hexdigit()) {
-        return Ok(text.to_owned());
-    }
+    let (id, crc) = text.split_once(' ').map_or((text, None), |(id, crc)| (id, Some(crc)));
+    let reason = if id.len() != 32 || !id.bytes().all(|b| b.is_ascii_hexdigit()) {
+        "it is not 32 hex digits"
+    } else if crc.is_some_and(|crc| crc != checksum(id)) {
+        "its CRC does not match"
+    } else {
+        return Ok(id.to_owned());
+    };
     Err(WalError::Corrupt {
         path: path.to_owned(),
         offset: 0,
-        reason: "it is not 32 hex digits".to_owned(),
+        reason: reason.to_owned(),
         lost: "restore the file, or move the directory away to start without what it holds".to_owned(),
     })
 }
@@ -258,11 +282,11 @@ fn list(files: &dyn FileSystem, dir: &Path) -> Result<Vec<Seq>, WalError> {
 fn refuse_newer(files: &dyn FileSystem, path: &Path) -> Result<(), WalError> {
     match SegmentReader::open(files, path) {
         Err(stop @ (Stop::Newer(_) | Stop::Io(_))) => Err(stop.into_error(path, 0)),
-        Err(Stop::Damaged(_)) | Ok(_) => Ok(()),
+        Err(Stop::Damaged(_) | Stop::DamagedRecord(_)) | Ok(_) => Ok(()),
     }
 }
 
-/// Cuts the last segment off after its last whole record: what follows was never acknowledged. Returns the number the
+/// Cuts the last segment off after its last whole record: what follows was never acknowledged, or cannot be read. Returns the number the
 /// next record gets.
 fn recover_last(files: &dyn FileSystem, path: &Path, first: Seq) -> Result<Seq, WalError> {
     let mut reader = match SegmentReader::open(files, path) {
@@ -275,6 +299,8 @@ fn recover_last(files: &dyn FileSystem, path: &Path, first: Seq) -> Result<Seq, 
         match reader.next_body() {
             Ok(Some(body)) => next = body.seq.saturating_add(1),
             Ok(None) => return Ok(next),
+            // Said by the replay.
+            Err(Stop::DamagedRecord(_)) => {}
             Err(Stop::Damaged(reason)) => break reason,
             Err(stop) => return Err(stop.into_error(path, reader.offset())),
         }
@@ -313,7 +339,7 @@ fn sealed(
             let path = format::segment_path(dir, first);
             let bytes = length(files, &path)?;
             files.truncate(&path, bytes).map_err(|e| WalError::io("sync", &path, e))?;
-            Ok(Sealed { path, first, last: next - 1, bytes })
+            Ok(Sealed { path, first, last: next - 1, bytes, damaged: false })
         })
         .collect()
 }

@@ -24,8 +24,8 @@ pub struct Replayed {
     pub payload: Bytes,
 }
 
-/// What the log held when it was opened, oldest first, one record in memory at a time. An error is about one segment,
-/// whose rest is then skipped: log it and go on.
+/// What the log held when it was opened, oldest first, one record in memory at a time. An error is about one record, or
+/// the rest of a segment, which is then skipped: it says which. Log it and go on.
 #[derive(Debug)]
 pub struct Replay {
     files: Arc<dyn FileSystem>,
@@ -43,11 +43,15 @@ pub(super) struct SegmentReader {
     offset: u64,
     /// No record from here on has a lower number; one that does is left over from another file.
     next_seq: Seq,
+    /// Read already, to see whether the segment can be read behind damage.
+    ahead: Option<Body>,
 }
 
 /// Why a segment cannot be read on.
 #[derive(Debug)]
 pub(super) enum Stop {
+    /// One record is, and those behind it are read.
+    DamagedRecord(String),
     Damaged(String),
     Newer(u32),
     Io(io::Error),
@@ -71,7 +75,9 @@ impl Replay {
                 Ok(Some(record)) => return Ok(Some(record)),
                 Ok(None) => self.current = None,
                 Err(error) => {
-                    self.current = None;
+                    if reader.ahead.is_none() {
+                        self.current = None;
+                    }
                     return Err(error);
                 }
             }
@@ -91,8 +97,14 @@ impl SegmentReader {
     pub(super) fn open(files: &dyn FileSystem, path: &Path) -> Result<Self, Stop> {
         let file = files.open(path).map_err(Stop::Io)?;
         let length = file.length().map_err(Stop::Io)?;
-        let mut reader =
-            Self { path: path.to_owned(), file: BufReader::new(file), length, offset: 0, next_seq: 0 };
+        let mut reader = Self {
+            path: path.to_owned(),
+            file: BufReader::new(file),
+            length,
+            offset: 0,
+            next_seq: 0,
+            ahead: None,
+        };
         let mut header = [0; HEADER_BYTES];
         if length < HEADER_BYTES as u64 {
             return Err(Stop::Damaged("the segment is shorter than its header".to_owned()));
@@ -122,15 +134,36 @@ impl SegmentReader {
 
     /// The next record; [`None`] at the end of the file.
     pub(super) fn next_body(&mut self) -> Result<Option<Body>, Stop> {
+        if let Some(body) = self.ahead.take() {
+            return Ok(Some(body));
+        }
         let start = self.offset;
         if start == self.length {
             return Ok(None);
         }
-        let body = self.read_body();
-        if body.is_err() {
-            self.offset = start;
+        match self.read_body() {
+            Ok(body) => Ok(Some(body)),
+            Err(Stop::Damaged(reason)) if self.offset > start && self.is_good_behind() => {
+                Err(Stop::DamagedRecord(reason))
+            }
+            Err(stop) => {
+                self.offset = start;
+                Err(stop)
+            }
         }
-        body.map(Some)
+    }
+
+    /// Whether a record stands where the damaged one before it ends, if its length is not what is damaged. What stands
+    /// there has a CRC, and a number that leaves one for the damaged record: no payload passes for it by chance.
+    fn is_good_behind(&mut self) -> bool {
+        let least = self.next_seq;
+        match self.read_body() {
+            Ok(body) if body.seq > least => {
+                self.ahead = Some(body);
+                true
+            }
+            _ => false,
+        }
     }
 
     fn read_body(&mut self) -> Result<Body, Stop> {
@@ -179,12 +212,14 @@ impl Stop {
             Stop::Newer(found) => {
                 WalError::UnsupportedFormat { path: path.to_owned(), found, known: format::FORMAT }
             }
-            Stop::Damaged(reason) => WalError::Corrupt {
-                path: path.to_owned(),
-                offset,
-                reason,
-                lost: "the records from there to the end of this segment are lost".to_owned(),
-            },
+            Stop::DamagedRecord(reason) => corrupt(path, offset, reason, "the record there is lost"),
+            Stop::Damaged(reason) => {
+                corrupt(path, offset, reason, "the records from there to the end of this segment are lost")
+            }
         }
     }
+}
+
+fn corrupt(path: &Path, offset: u64, reason: String, lost: &str) -> WalError {
+    WalError::Corrupt { path: path.to_owned(), offset, reason, lost: lost.to_owned() }
 }

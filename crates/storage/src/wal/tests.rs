@@ -259,8 +259,10 @@ fn a_torn_end_is_cut_off_wherever_it_tears() {
     }
 }
 
-#[test]
-fn damage_elsewhere_is_named_and_costs_the_rest_of_its_segment() {
+/// Three records, and a fourth in the next segment; of the second one byte is changed. What is replayed.
+fn with_damaged_second(
+    at: impl Fn(usize) -> usize,
+) -> (TempDir, Arc<Wal<u32>>, Vec<Result<Replayed, WalError>>) {
     let dir = TempDir::new().expect("made");
     let (wal, _) = open(dir.path());
     append(&wal, 1..=3);
@@ -270,14 +272,59 @@ fn damage_elsewhere_is_named_and_costs_the_rest_of_its_segment() {
     let mut bytes = std::fs::read(&segment).expect("readable");
     let record_bytes = (bytes.len() - format::HEADER_BYTES) / 3;
     let second = format::HEADER_BYTES + record_bytes;
-    bytes[second + record_bytes / 2] ^= 1;
+    bytes[second + at(record_bytes)] ^= 1;
     std::fs::write(&segment, bytes).expect("written");
-    let (_wal, replayed) = open_with(options(dir.path()));
-    let seqs: Vec<_> = replayed.iter().map(|record| record.as_ref().ok().map(|r| r.seq)).collect();
-    assert_eq!(seqs, [Some(1), None, Some(4)]);
+    let (wal, replayed) = open_with(options(dir.path()));
     let message = replayed[1].as_ref().expect_err("damaged").to_string();
     let place = format!("{} is damaged at byte {second}", segment.display());
-    assert!(message.starts_with(&place) && message.contains("CRC"), "{message}");
+    assert!(message.starts_with(&place), "{message}");
+    (dir, wal, replayed)
+}
+
+fn seqs(replayed: &[Result<Replayed, WalError>]) -> Vec<Option<Seq>> {
+    replayed.iter().map(|record| record.as_ref().ok().map(|r| r.seq)).collect()
+}
+
+#[test]
+fn damage_of_a_record_costs_that_record() {
+    let (_dir, _wal, replayed) = with_damaged_second(|length| length / 2);
+    assert_eq!(seqs(&replayed), [Some(1), None, Some(3), Some(4)]);
+    let message = replayed[1].as_ref().expect_err("damaged").to_string();
+    assert!(message.contains("CRC") && message.contains("the record there is lost"), "{message}");
+}
+
+#[test]
+fn damage_of_a_length_costs_the_rest_of_its_segment() {
+    let (_dir, _wal, replayed) = with_damaged_second(|_| 4);
+    assert_eq!(seqs(&replayed), [Some(1), None, Some(4)]);
+}
+
+#[test]
+fn damage_in_the_last_segment_costs_nothing_behind_it() {
+    let dir = TempDir::new().expect("made");
+    append(&open(dir.path()).0, 1..=3);
+    let segment = segments(dir.path()).remove(0);
+    let mut bytes = std::fs::read(&segment).expect("readable");
+    let middle = format::HEADER_BYTES + (bytes.len() - format::HEADER_BYTES) / 2;
+    bytes[middle] ^= 1;
+    std::fs::write(&segment, bytes).expect("written");
+    let (wal, replayed) = open_with(options(dir.path()));
+    assert_eq!(seqs(&replayed), [Some(1), None, Some(3)]);
+    assert_eq!(block_on(wal.append(record(4))).expect("appended"), 4);
+}
+
+#[test]
+fn a_damaged_segment_is_put_aside_when_it_is_released() {
+    let (dir, wal, replayed) = with_damaged_second(|length| length / 2);
+    wal.quarantine(replayed[1].as_ref().expect_err("damaged"));
+    assert_eq!(wal.release(4).expect("released"), 2);
+    let mut names: Vec<_> = std::fs::read_dir(dir.path())
+        .expect("readable")
+        .map(|entry| entry.expect("readable").file_name().into_string().expect("text"))
+        .collect();
+    names.sort();
+    let expected = ["00000000000000000001.wal.damaged", "00000000000000000005.wal", "lock", "writer"];
+    assert_eq!(names, expected);
 }
 
 #[test]
