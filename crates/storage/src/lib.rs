@@ -3,6 +3,7 @@
 
 pub mod block;
 pub mod catalog;
+pub mod check;
 pub mod columns;
 pub mod compaction;
 mod damage;

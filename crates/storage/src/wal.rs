@@ -3,6 +3,7 @@
 
 mod commit;
 mod format;
+mod inspect;
 mod log;
 mod reader;
 
@@ -22,6 +23,7 @@ use commit::{Committer, Pending};
 use log::Log;
 
 pub use format::FORMAT;
+pub use inspect::{Inspection, inspect};
 pub use reader::{Replay, Replayed};
 
 /// The number of a record: from 1, strictly increasing over the log's life, across restarts and releases too. Numbers

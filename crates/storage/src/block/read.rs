@@ -175,6 +175,11 @@ impl BlockReader {
         &self.file.path
     }
 
+    /// The object of its index.
+    pub(crate) fn index_path(&self) -> &Path {
+        &self.index_path
+    }
+
     /// From the first span's start to the last span's end.
     pub fn range(&self) -> TimeRange {
         self.range

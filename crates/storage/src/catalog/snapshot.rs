@@ -114,6 +114,13 @@ impl Snapshot {
         Some(next)
     }
 
+    /// This snapshot without a block that cannot be read, which gets no tombstone; [`None`] when it is not there.
+    pub fn without_damaged(&self, id: BlockId) -> Option<Self> {
+        let mut next = self.clone();
+        next.blocks.retain(|block| block.id != id);
+        (next.blocks.len() < self.blocks.len()).then_some(next)
+    }
+
     /// This snapshot without those of the tombstones that it has; [`None`] when it has none of them.
     pub fn without_tombstones(&self, ids: &[BlockId]) -> Option<Self> {
         let deleted: HashSet<BlockId> = ids.iter().copied().collect();

@@ -174,6 +174,36 @@ impl BlockIndex {
         EdgeChunk::decode(bytes).map(Some).ok_or_else(|| self.damaged("a chunk of edges is none"))
     }
 
+    /// Reads every chunk that this version knows of.
+    ///
+    /// # Errors
+    /// [`IndexError`] names the object and what is wrong.
+    pub(crate) async fn check(&self, budget: &Arc<MemoryBudget>) -> Result<(), IndexError> {
+        if let Some(tags) = self.tags(budget).await? {
+            for page in &tags.pages {
+                self.chunk(page, tags.base, budget).await?;
+            }
+        }
+        if let Some(columns) = self.zone_columns(budget).await? {
+            for column in columns.names() {
+                self.zones(&columns, column, budget).await?;
+            }
+        }
+        if let Some(summaries) = self.summaries(budget).await? {
+            for (at, table) in summaries.tables().iter().enumerate() {
+                for chunk in 0..table.chunk_count() {
+                    self.summary_chunk(&summaries, (at, chunk), budget).await?;
+                }
+            }
+        }
+        if let Some(edges) = self.edges(budget).await? {
+            for chunk in 0..edges.chunk_count() {
+                self.edge_chunk(&edges, chunk, budget).await?;
+            }
+        }
+        Ok(())
+    }
+
     /// Bytes in memory.
     pub(crate) fn memory(&self) -> u64 {
         self.prefix.len() as u64

@@ -222,13 +222,22 @@ fn lock(files: &dyn FileSystem, dir: &Path) -> Result<Lock, WalError> {
     lock.ok_or_else(|| WalError::Locked { dir: dir.to_owned() })
 }
 
+/// The writer id; [`None`] when there is none yet.
+pub(super) fn read_writer_id(files: &dyn FileSystem, dir: &Path) -> Result<Option<String>, WalError> {
+    let path = dir.join("writer");
+    match read_text(files, &path) {
+        Ok(text) => valid_writer_id(text.trim(), &path).map(Some),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) if error.kind() == io::ErrorKind::InvalidData => valid_writer_id("", &path).map(Some),
+        Err(error) => Err(WalError::io("read", path, error)),
+    }
+}
+
 /// Reads the writer id, or makes one; written aside and renamed, so that it is whole or not there.
 fn writer_id(files: &dyn FileSystem, dir: &Path, randomness: &dyn Randomness) -> Result<String, WalError> {
     let path = dir.join("writer");
-    match read_text(files, &path) {
-        Ok(text) => return valid_writer_id(text.trim(), &path),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-        Err(error) => return Err(WalError::io("read", path, error)),
+    if let Some(id) = read_writer_id(files, dir)? {
+        return Ok(id);
     }
     let id = format!("{:016x}{:016x}", randomness.next_u64(), randomness.next_u64());
     let aside = dir.join("writer.new");
@@ -272,7 +281,7 @@ fn valid_writer_id(text: &str, path: &Path) -> Result<String, WalError> {
 }
 
 /// The first sequence numbers of the segments, in order.
-fn list(files: &dyn FileSystem, dir: &Path) -> Result<Vec<Seq>, WalError> {
+pub(super) fn list(files: &dyn FileSystem, dir: &Path) -> Result<Vec<Seq>, WalError> {
     let listed = files.list(dir).map_err(|e| WalError::io("list", dir, e))?;
     let mut firsts: Vec<Seq> = listed.iter().filter_map(|path| format::first_seq(path)).collect();
     firsts.sort_unstable();

@@ -75,7 +75,7 @@ impl Replay {
                 Ok(Some(record)) => return Ok(Some(record)),
                 Ok(None) => self.current = None,
                 Err(error) => {
-                    if reader.ahead.is_none() {
+                    if !reader.can_go_on() {
                         self.current = None;
                     }
                     return Err(error);
@@ -193,7 +193,12 @@ impl SegmentReader {
         Ok(())
     }
 
-    fn next_replayed(&mut self) -> Result<Option<Replayed>, WalError> {
+    /// Whether records behind the damage that was found are read.
+    pub(super) fn can_go_on(&self) -> bool {
+        self.ahead.is_some()
+    }
+
+    pub(super) fn next_replayed(&mut self) -> Result<Option<Replayed>, WalError> {
         let start = self.offset;
         let body = self.next_body().map_err(|stop| stop.into_error(&self.path, start))?;
         let Some(Body { seq, format, tenant, payload }) = body else { return Ok(None) };
