@@ -5,10 +5,12 @@
 //! The same seed gives the same calls, unless senders are concurrent.
 
 mod audit;
+mod corruption;
 mod ledger;
 mod life;
 mod process;
 mod world;
 
+pub use corruption::Corruption;
 pub use life::{End, Simulation};
 pub use world::Options;

@@ -92,6 +92,15 @@ impl SimulatedFiles {
         self.0.lock().refused_truncations
     }
 
+    /// Puts a file there, durably, in the place of whatever had its name.
+    pub fn write(&self, path: &Path, bytes: &[u8]) {
+        let mut state = self.0.lock();
+        state.inodes.push(Content { seen: bytes.to_vec(), durable: bytes.to_vec(), lost_pages: false });
+        let inode = state.inodes.len() - 1;
+        state.names.insert(path.to_owned(), inode);
+        state.durable_names.insert(path.to_owned(), inode);
+    }
+
     /// What processes see, by name.
     pub fn contents(&self) -> BTreeMap<PathBuf, Vec<u8>> {
         let state = self.0.lock();

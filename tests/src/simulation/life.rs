@@ -247,7 +247,7 @@ impl World {
         }
     }
 
-    async fn send(&mut self, process: &Process) {
+    pub(super) async fn send(&mut self, process: &Process) {
         let count = if self.options.concurrent { 1 + self.random.index(4) } else { 1 };
         let mut sent = Vec::new();
         for _ in 0..count {
