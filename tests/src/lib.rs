@@ -14,6 +14,7 @@ pub mod prometheus;
 pub mod s3;
 pub mod sdk;
 pub mod server;
+pub mod simulation;
 pub mod spans;
 pub mod traffic;
 pub mod wild;

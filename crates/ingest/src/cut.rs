@@ -117,15 +117,19 @@ impl Cutter {
         self.head.due.notify_one();
     }
 
-    /// From now on segments of the write-ahead log may go; not before its replay is over.
-    pub(crate) fn allow_release(&self) {
+    /// From now on segments of the write-ahead log may go, and those do that need not be replayed again; not before its
+    /// replay is over.
+    pub(crate) async fn allow_release(&self) {
         self.release_allowed.store(true, Ordering::Relaxed);
+        self.release_wal().await;
     }
 
     /// Cuts every head: first what an earlier try set apart, then what came since.
     pub(crate) async fn cut_all(&self) -> Result<(), IngestError> {
         self.cut_each(&self.head.tenants()).await?;
-        self.cut_each(&self.head.tenants()).await
+        self.cut_each(&self.head.tenants()).await?;
+        self.release_wal().await;
+        Ok(())
     }
 
     pub(crate) fn stats(&self) -> CutStats {
@@ -187,8 +191,13 @@ impl Cutter {
         let id = BlockId::generate(self.context.clock.now(), &*self.context.randomness);
         let range = WalRange { writer, first, last };
         let meta = store_block(&*self.context.store, tenant, id, built, Some(range)).await?;
-        catalog.commit(|snapshot| snapshot.with_block(&meta)).await?;
-        tracing::debug!(%tenant, block = %id, spans = meta.rows, bytes = meta.bytes, "cut a block");
+        let snapshot = catalog.commit(|snapshot| snapshot.with_block(&meta)).await?;
+        if snapshot.blocks.iter().any(|block| block.id == id) {
+            tracing::debug!(%tenant, block = %id, spans = meta.rows, bytes = meta.bytes, "cut a block");
+        } else {
+            // What this try wrote is found as garbage.
+            tracing::debug!(%tenant, block = %id, "an earlier try had been committed after all");
+        }
         Ok(())
     }
 

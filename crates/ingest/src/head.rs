@@ -41,6 +41,8 @@ pub(crate) struct Head {
 struct Tenants {
     by_id: BTreeMap<TenantId, TenantHead>,
     last_seen: Seq,
+    /// The first record that stays in the log although it is in no head.
+    held: Option<Seq>,
     /// Those whose batches may have become joinable.
     grown: BTreeSet<TenantId>,
 }
@@ -177,6 +179,13 @@ impl Head {
         self.lock().last_seen = seq;
     }
 
+    /// Keeps a record in the log that cannot be brought back now.
+    pub(crate) fn hold(&self, seq: Seq) {
+        let mut tenants = self.lock();
+        tenants.last_seen = seq;
+        tenants.held = tenants.held.or(Some(seq));
+    }
+
     /// Tenants whose head should become a block: too large, too old, or left over from a failed try.
     pub(crate) fn due(&self, max_age: Duration) -> Vec<TenantId> {
         let now = self.clock.monotonic();
@@ -226,7 +235,8 @@ impl Head {
     pub(crate) fn releasable(&self) -> Seq {
         let tenants = self.lock();
         let firsts = tenants.by_id.values().filter_map(|head| head.frozen.first().or(head.active.first()));
-        firsts.map(|batch| batch.first - 1).min().unwrap_or(tenants.last_seen)
+        let firsts = firsts.map(|batch| batch.first).chain(tenants.held);
+        firsts.map(|first| first - 1).min().unwrap_or(tenants.last_seen)
     }
 
     /// What the head holds of each tenant.

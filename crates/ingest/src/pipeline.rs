@@ -1,3 +1,4 @@
+use std::collections::BTreeSet;
 use std::fmt::Debug;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -9,10 +10,12 @@ use bytes::{Bytes, BytesMut};
 use object_store::ObjectStore;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
-use vivace_base::{ByteSize, Clock, DurationHistogram, Holder, MemoryBudget, Randomness};
+use vivace_base::{
+    ByteSize, Clock, DurationHistogram, ErrorKind, FileSystem, Holder, MemoryBudget, Randomness,
+};
 use vivace_model::TenantId;
 use vivace_storage::columns::AttributeOrder;
-use vivace_storage::{Catalogs, LiveSpans, Record, Replay, Replayed, Wal, WalOptions, WalStats};
+use vivace_storage::{Catalogs, LiveSpans, Record, Replay, Replayed, Snapshot, Wal, WalOptions, WalStats};
 
 use crate::IngestError;
 use crate::cut::{CutStats, Cutter};
@@ -46,6 +49,8 @@ pub struct IngestOptions {
 /// What ingest stands on.
 #[derive(Debug, Clone)]
 pub struct IngestContext {
+    /// Where the write-ahead log goes.
+    pub files: Arc<dyn FileSystem>,
     /// Where blocks go.
     pub store: Arc<dyn ObjectStore>,
     /// What names them.
@@ -118,8 +123,6 @@ pub struct IngestStats {
     pub invalid_span_id: u64,
     /// Waits of batches for room in the head.
     pub waits_for_room: DurationHistogram,
-    /// Pieces of the write-ahead log that could not be read back at the start.
-    pub log_damages: u64,
     /// What is in the live head now.
     pub heads: Vec<HeadStats>,
     /// Blocks cut.
@@ -145,7 +148,6 @@ struct Counters {
     invalid_trace_id: AtomicU64,
     invalid_span_id: AtomicU64,
     waits_for_room: std::sync::Mutex<DurationHistogram>,
-    log_damages: AtomicU64,
 }
 
 /// Takes spans in.
@@ -166,25 +168,26 @@ pub struct Ingest {
 }
 
 impl Ingest {
-    /// Opens the write-ahead log, brings what no block has back into the head, and begins to cut blocks.
+    /// Opens the write-ahead log and brings what no block has back into the head. Blocks are cut from
+    /// [`Ingest::start`] on, or when a [`Ingest::flush`] asks for it.
     ///
     /// # Errors
     /// [`IngestError`] when the log cannot be opened or the budget cannot hold one block.
     pub async fn open(options: IngestOptions, context: IngestContext) -> Result<Arc<Self>, IngestError> {
         let head = Head::new(Arc::clone(&context.clock), options.max_block_bytes.bytes());
-        let wal_options =
+        let defaults =
             WalOptions::new(&options.wal_dir, Arc::clone(&context.clock), Arc::clone(&context.randomness));
+        let wal_options = WalOptions { files: Arc::clone(&context.files), ..defaults };
         let (wal, replay) = Wal::open(wal_options, HeadSink(Arc::clone(&head)))?;
         head.set_writer(wal.writer_id());
         let IngestContext { catalogs, budget, policies, clock, .. } = context.clone();
         let cutter = Arc::new(Cutter::new(&options, context, Arc::clone(&head), Arc::clone(&wal)));
-        let stopping = Arc::new(Notify::new());
         let order = Arc::new(AttributeOrder::default());
         let joiner = Joiner::new(Arc::clone(&head), Arc::clone(&budget), Arc::clone(&order));
         let ingest = Arc::new(Self {
             wal,
             head,
-            cutter: Arc::clone(&cutter),
+            cutter,
             catalogs,
             budget,
             policies,
@@ -192,13 +195,18 @@ impl Ingest {
             order,
             counters: Counters::default(),
             joining: tokio::spawn(Arc::new(joiner).run()),
-            stopping: Arc::clone(&stopping),
+            stopping: Arc::new(Notify::new()),
             cutting: std::sync::Mutex::default(),
         });
         ingest.replay(replay).await?;
-        let task = tokio::spawn(async move { cutter.run(&stopping).await });
-        *lock(&ingest.cutting) = Some(task);
         Ok(ingest)
+    }
+
+    /// Cuts blocks in the background from now on, until [`Ingest::shutdown`].
+    pub fn start(&self) {
+        let (cutter, stopping) = (Arc::clone(&self.cutter), Arc::clone(&self.stopping));
+        let task = tokio::spawn(async move { cutter.run(&stopping).await });
+        *self.cutting.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(task);
     }
 
     /// What is queryable before it is in a block.
@@ -290,7 +298,6 @@ impl Ingest {
             invalid_trace_id: read(&self.counters.invalid_trace_id),
             invalid_span_id: read(&self.counters.invalid_span_id),
             waits_for_room: *lock(&self.counters.waits_for_room),
-            log_damages: read(&self.counters.log_damages),
             heads: self.head.stats(),
             cuts: self.cutter.stats(),
         }
@@ -328,6 +335,7 @@ impl Ingest {
     /// Brings back what the write-ahead log has and no block has. Blocks are cut on the way when memory asks for it.
     async fn replay(self: &Arc<Self>, mut replay: Replay) -> Result<(), IngestError> {
         let (mut records, mut spans) = (0_u64, 0_u64);
+        let mut fenced = BTreeSet::new();
         loop {
             let (next, rest) = tokio::task::spawn_blocking(move || (replay.next(), replay))
                 .await
@@ -336,14 +344,21 @@ impl Ingest {
             let record = match next {
                 None => break,
                 Some(Ok(record)) => record,
+                // Another start may read it; going on would have its segment released.
+                Some(Err(error)) if error.kind() != ErrorKind::Corrupt => return Err(error.into()),
                 Some(Err(error)) => {
-                    tracing::error!(%error, "part of the write-ahead log is lost");
-                    self.counters.log_damages.fetch_add(1, Ordering::Relaxed);
+                    self.wal.quarantine(&error);
                     continue;
                 }
             };
-            let catalog = self.catalogs.get_or_create(&record.tenant).await?;
-            let covered = catalog.snapshot().covered_through(self.wal.writer_id()) >= record.seq;
+            let covered = match self.is_covered(&record, &mut fenced).await {
+                // Its requests get this error too. What the log has waits until the catalog is repaired.
+                Err(IngestError::Catalog(error)) if error.kind() == ErrorKind::Corrupt => {
+                    self.head.hold(record.seq);
+                    continue;
+                }
+                covered => covered?,
+            };
             let batch = if covered { None } else { self.replayed_columns(&record) };
             let Some(batch) = batch.filter(|batch| batch.num_rows() > 0) else {
                 self.head.skip(record.seq);
@@ -357,8 +372,28 @@ impl Ingest {
         if records > 0 {
             tracing::info!(records, spans, "brought back from the write-ahead log");
         }
-        self.cutter.allow_release();
+        self.cutter.allow_release().await;
         Ok(())
+    }
+
+    /// Whether a block has the record. Before the first of a tenant that none has, the catalog is fenced: the process
+    /// that wrote the log may have died while it committed just that block.
+    async fn is_covered(
+        &self,
+        record: &Replayed,
+        fenced: &mut BTreeSet<TenantId>,
+    ) -> Result<bool, IngestError> {
+        let catalog = self.catalogs.get_or_create(&record.tenant).await?;
+        let covers = |snapshot: &Snapshot| snapshot.covered_through(self.wal.writer_id()) >= record.seq;
+        if covers(&catalog.snapshot()) {
+            return Ok(true);
+        }
+        if fenced.contains(&record.tenant) {
+            return Ok(false);
+        }
+        let snapshot = catalog.fence().await?;
+        fenced.insert(record.tenant.clone());
+        Ok(covers(&snapshot))
     }
 
     async fn prepare_replayed(&self, batch: RecordBatch) -> Result<Prepared, IngestError> {

@@ -9,7 +9,7 @@ use std::sync::{Arc, LazyLock};
 use arrow_schema::{DataType, Field, FieldRef, Fields, Schema};
 
 /// Version of the layout below, written into every block's file metadata under [`FORMAT_KEY`].
-pub const FORMAT: u32 = 2;
+pub const FORMAT: u32 = 3;
 /// File metadata key of the format version.
 pub const FORMAT_KEY: &str = "vivace.format";
 

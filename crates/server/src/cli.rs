@@ -8,6 +8,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::api;
 use crate::bench::{self, BenchArgs};
+use crate::check::{self, CheckArgs};
 use crate::config::{self, Config, ConfigArgs};
 use crate::demo::{self, DemoArgs};
 use crate::limits::TenantLimits;
@@ -30,6 +31,7 @@ enum Command {
     Demo(DemoArgs),
     Query(Box<QueryArgs>),
     Bench(Box<BenchArgs>),
+    Check(CheckArgs),
     /// Prints docs/configuration.md.
     #[command(hide = true)]
     ConfigDocs,
@@ -62,6 +64,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Demo(args) => block_on(demo::run(args)),
         Command::Query(args) => block_on(query_cli::run(*args)),
         Command::Bench(args) => block_on(bench::run(*args)),
+        Command::Check(args) => block_on(check::run(args)),
         Command::ConfigDocs => print(&config::markdown()),
         Command::ApiDocs => print(&api::markdown()),
     }

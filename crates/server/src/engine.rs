@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use vivace_base::{Clock, MemoryBudget, Randomness, SystemRandomness};
+use vivace_base::{Clock, MemoryBudget, Randomness, SystemFiles, SystemRandomness};
 use vivace_ingest::{
     Accepted, Ingest, IngestContext, IngestError, IngestOptions, IngestPolicies, IngestStats,
 };
@@ -72,6 +72,7 @@ pub(crate) async fn start_engine(
         max_block_age: config.max_block_age,
     };
     let context = IngestContext {
+        files: Arc::new(SystemFiles),
         store: Arc::clone(&store),
         catalogs: Arc::clone(&catalogs),
         budget: Arc::clone(budget),
@@ -80,6 +81,7 @@ pub(crate) async fn start_engine(
         policies: Arc::clone(limits) as Arc<dyn IngestPolicies>,
     };
     let ingest = Ingest::open(options, context).await?;
+    ingest.start();
     let context = CompactionContext {
         store: Arc::clone(&store),
         catalogs: Arc::clone(&catalogs),

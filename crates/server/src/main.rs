@@ -9,6 +9,7 @@ mod api;
 mod ask;
 mod backend;
 mod bench;
+mod check;
 mod cli;
 mod codes;
 mod config;

@@ -148,7 +148,6 @@ impl Metrics {
             ingest: backend.map(|backend| backend.stats()).unwrap_or_default(),
             wal: backend.map(|backend| backend.wal_stats()),
             tombstones: stored.iter().map(|(_, snapshot)| snapshot.tombstones.len() as u64).sum(),
-            damaged_blocks: backend.map_or(0, |backend| backend.compaction_stats().damaged_blocks),
         }));
         now.register_collector(Box::new(Memory::of(&app.budget)));
         if let Some(backend) = backend {
@@ -187,15 +186,13 @@ struct Snapshot {
     ingest: IngestStats,
     wal: Option<WalStats>,
     tombstones: u64,
-    damaged_blocks: u64,
 }
 
 impl Collector for Snapshot {
     fn encode(&self, mut encoder: DescriptorEncoder) -> Result<(), fmt::Error> {
         self.encode_head(&mut encoder)?;
         self.encode_cuts(&mut encoder)?;
-        let damaged =
-            [("piece", "block", self.damaged_blocks), ("piece", "log_segment", self.ingest.log_damages)];
+        let damaged = vivace_storage::damaged().map(|(what, count)| ("piece", what.name(), count));
         gauges(&mut encoder, "vivace_damaged_pieces", "Stored pieces known to be damaged", &damaged)?;
         let help = "Blocks merged or dropped whose objects are not deleted yet";
         gauge(&mut encoder, "vivace_tombstones", help, self.tombstones)?;

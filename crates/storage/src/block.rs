@@ -1,6 +1,7 @@
 //! Blocks: immutable Parquet files of spans, traces contiguous and ordered by their start, frequent attributes in
 //! columns of their own. `docs/formats/block.md` tells readers from outside.
 
+mod checked;
 mod conform;
 mod file;
 mod join;
@@ -13,6 +14,7 @@ mod sorted;
 mod tables;
 mod write;
 
+pub use checked::FileCheck;
 pub use conform::conform;
 pub use join::join_batches;
 pub(crate) use layout::{RowKeys, count_attributes, settle_columns, sorted_rows};

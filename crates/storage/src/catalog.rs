@@ -111,6 +111,15 @@ impl Catalog {
         Err(CatalogError::Contended { tenant: self.tenant.clone(), tries: MAX_COMMIT_TRIES })
     }
 
+    /// Makes sure that no commit that is still under way, by a process that is gone or one that has given it up, is made
+    /// behind the back of this one: it takes the next version itself.
+    ///
+    /// # Errors
+    /// As [`Catalog::commit`].
+    pub async fn fence(&self) -> Result<Arc<Snapshot>, CatalogError> {
+        self.commit(|snapshot| Some(snapshot.clone())).await
+    }
+
     /// Writes a snapshot unless its version is taken. An answer that leaves open whether it was written (a timeout, or
     /// a refusal that may be the client's own retry meeting its first attempt) is settled by reading it back.
     async fn put(&self, next: &Snapshot) -> Result<Put, CatalogError> {
@@ -181,20 +190,7 @@ impl Catalog {
     }
 
     async fn read(&self, version: u64) -> Result<Option<Stored>, CatalogError> {
-        let path = snapshot_path(&self.tenant, version);
-        let failed = |e| CatalogError::store("read", &path, e);
-        let found = match self.store.get(&path).await {
-            Ok(found) => found,
-            Err(object_store::Error::NotFound { .. }) => return Ok(None),
-            Err(error) => return Err(failed(error)),
-        };
-        if found.meta.size > MAX_SNAPSHOT.bytes() {
-            let size = ByteSize::from_bytes(found.meta.size);
-            let reason = format!("it takes {size}, more than {MAX_SNAPSHOT}");
-            return Err(CatalogError::Corrupt { path: path.to_string(), reason });
-        }
-        let bytes = found.bytes().await.map_err(failed)?;
-        format::decode(&bytes, version, path.as_ref()).map(Some)
+        read(&*self.store, &self.tenant, version).await
     }
 
     /// Whether a snapshot is still in the store; version 0, the empty catalog, never is and always counts.
@@ -237,6 +233,36 @@ impl Catalog {
     fn failed(&self, operation: &'static str, version: u64, source: object_store::Error) -> CatalogError {
         CatalogError::store(operation, &snapshot_path(&self.tenant, version), source)
     }
+}
+
+/// Reads and checks one snapshot of a tenant; [`None`] when there is none of this version.
+pub(crate) async fn read_snapshot(
+    store: &dyn ObjectStore,
+    tenant: &TenantId,
+    version: u64,
+) -> Result<Option<Snapshot>, CatalogError> {
+    Ok(read(store, tenant, version).await?.map(|stored| stored.snapshot))
+}
+
+async fn read(
+    store: &dyn ObjectStore,
+    tenant: &TenantId,
+    version: u64,
+) -> Result<Option<Stored>, CatalogError> {
+    let path = snapshot_path(tenant, version);
+    let failed = |e| CatalogError::store("read", &path, e);
+    let found = match store.get(&path).await {
+        Ok(found) => found,
+        Err(object_store::Error::NotFound { .. }) => return Ok(None),
+        Err(error) => return Err(failed(error)),
+    };
+    if found.meta.size > MAX_SNAPSHOT.bytes() {
+        let size = ByteSize::from_bytes(found.meta.size);
+        let reason = format!("it takes {size}, more than {MAX_SNAPSHOT}");
+        return Err(CatalogError::Corrupt { path: path.to_string(), reason });
+    }
+    let bytes = found.bytes().await.map_err(failed)?;
+    format::decode(&bytes, version, path.as_ref()).map(Some)
 }
 
 fn is_taken(error: &object_store::Error) -> bool {

@@ -3,8 +3,10 @@
 
 pub mod block;
 pub mod catalog;
+pub mod check;
 pub mod columns;
 pub mod compaction;
+mod damage;
 mod durable;
 mod error;
 pub mod index;
@@ -22,6 +24,7 @@ pub use compaction::{
     CompactionContext, CompactionOptions, CompactionStats, Compactor, LevelStats, TenantBacklog,
     TenantPolicies, TenantPolicy,
 };
+pub use damage::{Damaged, damaged};
 pub use error::{CatalogError, StoreError, WalError};
 pub use index::IndexError;
 pub use live::{LiveBatch, LiveSnapshot, LiveSpans};

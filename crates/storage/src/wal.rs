@@ -2,8 +2,8 @@
 //! `docs/formats/wal.md` tells the format.
 
 mod commit;
-mod disk;
 mod format;
+mod inspect;
 mod log;
 mod reader;
 
@@ -14,15 +14,16 @@ use std::thread::JoinHandle;
 
 use bytes::Bytes;
 use tokio::sync::{mpsc, oneshot};
-use vivace_base::{ByteSize, Clock, DurationHistogram, Randomness};
+use vivace_base::{ByteSize, Clock, DurationHistogram, FileSystem, Randomness, SystemFiles};
 use vivace_model::TenantId;
 
 use crate::WalError;
+use crate::damage::{self, Damaged};
 use commit::{Committer, Pending};
-use disk::{Disk, LocalDisk};
 use log::Log;
 
 pub use format::FORMAT;
+pub use inspect::{Inspection, inspect};
 pub use reader::{Replay, Replayed};
 
 /// The number of a record: from 1, strictly increasing over the log's life, across restarts and releases too. Numbers
@@ -34,6 +35,8 @@ pub type Seq = u64;
 pub struct WalOptions {
     /// Its directory, made if missing; no other process may have it open.
     pub dir: PathBuf,
+    /// Where that is.
+    pub files: Arc<dyn FileSystem>,
     /// A segment that has reached this many bytes is followed by a new one.
     pub segment_bytes: u64,
     /// Largest payload accepted, in bytes.
@@ -109,11 +112,12 @@ struct Shared {
 }
 
 impl WalOptions {
-    /// Options for `dir` with the default sizes: segments of 16 MiB, records up to 64 MiB, 1024 records waiting, groups of
+    /// Options for `dir` on the machine's file system with the default sizes: segments of 16 MiB, records up to 64 MiB, 1024 records waiting, groups of
     /// 4 MiB.
     pub fn new(dir: impl Into<PathBuf>, clock: Arc<dyn Clock>, randomness: Arc<dyn Randomness>) -> Self {
         Self {
             dir: dir.into(),
+            files: Arc::new(SystemFiles),
             segment_bytes: ByteSize::from_mib(16).bytes(),
             max_record_bytes: 64 << 20,
             queue_records: 1024,
@@ -132,15 +136,7 @@ impl<T: Send + 'static> Wal<T> {
     /// [`WalError::Locked`], [`WalError::Io`], or [`WalError::UnsupportedFormat`] when a newer program wrote a segment.
     /// Damage is no error here; the replay reports it.
     pub fn open(options: WalOptions, sink: impl CommitSink<T>) -> Result<(Arc<Self>, Replay), WalError> {
-        Self::open_on(Box::new(LocalDisk), options, sink)
-    }
-
-    fn open_on(
-        disk: Box<dyn Disk>,
-        options: WalOptions,
-        sink: impl CommitSink<T>,
-    ) -> Result<(Arc<Self>, Replay), WalError> {
-        let opened = log::open(disk, &options)?;
+        let opened = log::open(&options)?;
         let shared = Arc::new(Shared {
             stats: Mutex::new(opened.log.stats()),
             last_committed: AtomicU64::new(opened.log.next_seq() - 1),
@@ -195,6 +191,14 @@ impl<T: Send + 'static> Wal<T> {
         let released = log.release(through);
         self.shared.publish(log.stats());
         released
+    }
+
+    /// Notes what the replay found damaged: it is counted, and its segment is not deleted when it is released but put aside
+    /// under another name.
+    pub fn quarantine(&self, error: &WalError) {
+        let WalError::Corrupt { path, offset, reason, lost } = error else { return };
+        damage::found(Damaged::Log, &format!("{}:{offset}", path.display()), &format!("{reason}; {lost}"));
+        self.shared.log.lock().unwrap_or_else(PoisonError::into_inner).quarantine(path);
     }
 
     /// The newest record the sink has; after opening, the newest on disk. 0 if there never was one.

@@ -13,7 +13,7 @@ use object_store::{
     ObjectStoreExt, PutMultipartOptions, PutOptions, PutPayload, PutResult, Result, UploadPart,
 };
 
-use crate::SeededRandomness;
+use crate::{Fuse, SeededRandomness};
 
 /// What is asked of an object store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -41,6 +41,9 @@ pub enum Fault {
     BeforeEffect,
     /// It happens, and the caller hears of a failure.
     AfterEffect,
+    /// The caller hears of a failure, and a write in one go happens when [`FaultingStore::land_late_writes`] says so:
+    /// after whatever the caller did about it. Nothing else happens late.
+    Late,
 }
 
 /// An object store that fails when told to, or at random by a seed, and counts what it is asked.
@@ -53,6 +56,7 @@ pub struct FaultingStore {
 #[derive(Debug)]
 struct Plan {
     random: SeededRandomness,
+    fuse: Arc<Fuse>,
     state: Mutex<State>,
 }
 
@@ -62,21 +66,42 @@ struct State {
     scripted: BTreeMap<Operation, VecDeque<Option<Fault>>>,
     /// Per operation, in how many of a hundred calls it fails before and after the effect.
     percentages: BTreeMap<Operation, (u64, u64)>,
+    /// In how many of a hundred writes the effect comes late.
+    late_percent: u64,
+    late: Vec<LateWrite>,
     calls: BTreeMap<Operation, u64>,
-    /// How many more calls there are until nothing works any more, and how the last one fails.
-    crash: Option<Crash>,
 }
+
+type LateWrite = (Path, PutPayload, PutOptions);
 
 impl FaultingStore {
     /// A store that does not fail yet.
     pub fn new(inner: Arc<dyn ObjectStore>, seed: u64) -> Self {
-        let plan = Plan { random: SeededRandomness::new(seed), state: Mutex::default() };
+        Self::with_fuse(inner, Arc::default(), SeededRandomness::new(seed))
+    }
+
+    /// The same, for a process that ends when the fuse blows.
+    pub fn with_fuse(inner: Arc<dyn ObjectStore>, fuse: Arc<Fuse>, random: SeededRandomness) -> Self {
+        let plan = Plan { random, fuse, state: Mutex::default() };
         Self { inner, plan: Arc::new(plan) }
     }
 
     /// From now on `operation` fails in so many of a hundred calls before, and in so many after its effect.
     pub fn fail_at_random(&self, operation: Operation, before_percent: u64, after_percent: u64) {
         self.plan.locked(|state| state.percentages.insert(operation, (before_percent, after_percent)));
+    }
+
+    /// From now on so many of a hundred writes in one go are [`Fault::Late`].
+    pub fn delay_at_random(&self, percent: u64) {
+        self.plan.locked(|state| state.late_percent = percent);
+    }
+
+    /// Late writes happen now, in the order they were asked for. Those that may not overwrite do not.
+    pub async fn land_late_writes(&self) {
+        for (location, payload, options) in self.plan.locked(|state| std::mem::take(&mut state.late)) {
+            // Nobody is there any more to hear of a refusal.
+            let _ = self.inner.put_opts(&location, payload, options).await;
+        }
     }
 
     /// The next call of `operation` that is not scripted yet fails like this.
@@ -89,15 +114,9 @@ impl FaultingStore {
         self.script(operation, None);
     }
 
-    /// After so many more calls, of whatever operation, the process is dead to the store: the next call fails like this,
-    /// and what it still tries, nothing works.
-    pub fn crash_after(&self, calls: u64, last: Fault) {
-        self.plan.locked(|state| state.crash = Some(Crash::After(calls, last)));
-    }
-
-    /// Whether a crash that was ordered has come.
-    pub fn has_crashed(&self) -> bool {
-        self.plan.locked(|state| matches!(state.crash, Some(Crash::Came)))
+    /// What ends the process that uses the store.
+    pub fn fuse(&self) -> &Fuse {
+        &self.plan.fuse
     }
 
     /// Nothing fails any more.
@@ -105,8 +124,9 @@ impl FaultingStore {
         self.plan.locked(|state| {
             state.scripted.clear();
             state.percentages.clear();
-            state.crash = None;
+            state.late_percent = 0;
         });
+        self.plan.fuse.disarm();
     }
 
     /// How often `operation` was asked for.
@@ -119,14 +139,6 @@ impl FaultingStore {
     }
 }
 
-/// The end of the process, as the store sees it.
-#[derive(Debug, Clone, Copy)]
-enum Crash {
-    /// After so many calls, the next of which fails like this.
-    After(u64, Fault),
-    Came,
-}
-
 impl Plan {
     fn locked<T>(&self, work: impl FnOnce(&mut State) -> T) -> T {
         work(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner))
@@ -135,23 +147,21 @@ impl Plan {
     fn next(&self, operation: Operation) -> Option<Fault> {
         self.locked(|state| {
             *state.calls.entry(operation).or_default() += 1;
-            match &mut state.crash {
-                Some(Crash::After(0, last)) => {
-                    let last = *last;
-                    state.crash = Some(Crash::Came);
-                    return Some(last);
-                }
-                Some(Crash::After(left, _)) => *left -= 1,
-                Some(Crash::Came) => return Some(Fault::BeforeEffect),
-                None => {}
+            if let Some(last) = self.fuse.next() {
+                return Some(last);
             }
             if let Some(scripted) = state.scripted.get_mut(&operation).and_then(VecDeque::pop_front) {
                 return scripted;
             }
-            let (before, after) = state.percentages.get(&operation).copied()?;
+            let (before, after) = state.percentages.get(&operation).copied().unwrap_or_default();
+            let late = if operation == Operation::Put { state.late_percent } else { 0 };
+            if before + after + late == 0 {
+                return None;
+            }
             match self.random.below(100) {
                 drawn if drawn < before => Some(Fault::BeforeEffect),
                 drawn if drawn < before + after => Some(Fault::AfterEffect),
+                drawn if drawn < before + after + late => Some(Fault::Late),
                 _ => None,
             }
         })
@@ -160,7 +170,7 @@ impl Plan {
     async fn run<T>(&self, operation: Operation, call: impl Future<Output = Result<T>>) -> Result<T> {
         match self.next(operation) {
             None => call.await,
-            Some(Fault::BeforeEffect) => Err(failure(operation)),
+            Some(Fault::BeforeEffect | Fault::Late) => Err(failure(operation)),
             Some(Fault::AfterEffect) => call.await.and_then(|_| Err(failure(operation))),
         }
     }
@@ -173,7 +183,17 @@ fn failure(operation: Operation) -> Error {
 #[async_trait]
 impl ObjectStore for FaultingStore {
     async fn put_opts(&self, location: &Path, payload: PutPayload, opts: PutOptions) -> Result<PutResult> {
-        self.plan.run(Operation::Put, self.inner.put_opts(location, payload, opts)).await
+        match self.plan.next(Operation::Put) {
+            None => self.inner.put_opts(location, payload, opts).await,
+            Some(Fault::BeforeEffect) => Err(failure(Operation::Put)),
+            Some(Fault::AfterEffect) => {
+                self.inner.put_opts(location, payload, opts).await.and(Err(failure(Operation::Put)))
+            }
+            Some(Fault::Late) => {
+                self.plan.locked(|state| state.late.push((location.clone(), payload, opts)));
+                Err(failure(Operation::Put))
+            }
+        }
     }
 
     async fn put_multipart_opts(

@@ -11,6 +11,8 @@ pub const SEED_VARIABLE: &str = "VIVACE_TEST_SEED";
 #[derive(Debug)]
 pub struct SeededRandomness {
     seed: u64,
+    /// Whether it is a part of another, whose seed is the one to know.
+    is_part: bool,
     rng: Mutex<ChaCha8Rng>,
 }
 
@@ -25,7 +27,14 @@ pub fn seeds(count: u64) -> Vec<u64> {
 impl SeededRandomness {
     /// The sequence that belongs to `seed`.
     pub fn new(seed: u64) -> Self {
-        Self { seed, rng: Mutex::new(ChaCha8Rng::seed_from_u64(seed)) }
+        Self { seed, is_part: false, rng: Mutex::new(ChaCha8Rng::seed_from_u64(seed)) }
+    }
+
+    /// Another sequence, which repeats itself when this one does.
+    pub fn part(&self) -> Self {
+        let mut part = Self::new(self.next_u64());
+        part.is_part = true;
+        part
     }
 
     /// The seed.
@@ -69,7 +78,7 @@ impl Randomness for SeededRandomness {
 
 impl Drop for SeededRandomness {
     fn drop(&mut self) {
-        if std::thread::panicking() {
+        if std::thread::panicking() && !self.is_part {
             eprintln!("this failure repeats with {SEED_VARIABLE}={}", self.seed);
         }
     }

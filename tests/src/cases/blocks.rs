@@ -58,13 +58,13 @@ pub(super) fn all_columns(spans: &[Span]) -> Vec<AttributeColumn> {
     columns.into_iter().collect()
 }
 
-/// Writes a block anew with these columns, and row groups and pages of so many rows.
+/// Writes a block anew with these columns, and row groups and pages of so many rows. What the catalog is to know of it.
 pub(super) async fn rewrite(
     store: &Arc<dyn ObjectStore>,
     block: &BlockMeta,
     columns: &[AttributeColumn],
     rows: Option<(usize, usize)>,
-) {
+) -> BlockMeta {
     let mut writer = BlockWriter::new(columns.to_vec()).expect("columns of attributes");
     if let Some((group_rows, page_rows)) = rows {
         writer = writer.with_rows(group_rows, page_rows);
@@ -76,10 +76,16 @@ pub(super) async fn rewrite(
     assert_eq!((built.rows, built.traces), (block.rows, block.traces));
     put(store, block, SPANS_FILE, built.bytes.into()).await;
     put(store, block, INDEX_FILE, built.index.into()).await;
+    BlockMeta { file: Some(built.file), ..block.clone() }
 }
 
-/// Writes a block anew as format 1 is (`docs/formats/block.md`), every third span twice, with an index or without.
-pub(super) async fn rewrite_in_format_1(store: &Arc<dyn ObjectStore>, block: &BlockMeta, indexed: bool) {
+/// Writes a block anew as format 1 is (`docs/formats/block.md`), every third span twice, with an index or without. What the
+/// catalog is to know of it.
+pub(super) async fn rewrite_in_format_1(
+    store: &Arc<dyn ObjectStore>,
+    block: &BlockMeta,
+    indexed: bool,
+) -> BlockMeta {
     let batches = read(store, block).await;
     let columns = choose_columns(&batches).expect("rows of a block");
     let target = Arc::new(block_schema(&columns));
@@ -105,6 +111,7 @@ pub(super) async fn rewrite_in_format_1(store: &Arc<dyn ObjectStore>, block: &Bl
     } else {
         lose_index(store, block).await;
     }
+    BlockMeta { format: 1, file: None, ..block.clone() }
 }
 
 fn with_repeats(spans: &RecordBatch) -> RecordBatch {

@@ -8,7 +8,7 @@ use object_store::memory::InMemory;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use prost::Message;
 use tempfile::TempDir;
-use vivace_base::{ByteSize, MemoryBudget, Randomness, SystemClock, SystemRandomness};
+use vivace_base::{ByteSize, MemoryBudget, Randomness, SystemClock, SystemFiles, SystemRandomness};
 use vivace_ingest::otlp::encode;
 use vivace_ingest::{Accepted, Ingest, IngestContext, IngestOptions, IngestPolicy};
 use vivace_model::{Span, TenantId};
@@ -142,6 +142,7 @@ impl Store {
             max_block_age: NEVER,
         };
         let context = IngestContext {
+            files: Arc::new(SystemFiles),
             store: Arc::clone(&object_store),
             catalogs: Arc::clone(&catalogs),
             budget: Arc::clone(&budget),
@@ -150,6 +151,7 @@ impl Store {
             policies: Arc::new(IngestPolicy { max_attribute_bytes: usize::MAX }),
         };
         let ingest = Ingest::open(options, context).await.expect("ingest opens");
+        ingest.start();
         let options = QueryOptions { max_concurrent: 4, max_waiting: 4, parallelism: 2 };
         let policy = QueryPolicy { deadline: NEVER, max_bytes_scanned: None, max_concurrent: 4 };
         let context = QueryContext {
@@ -210,26 +212,38 @@ impl Store {
             Way::Promoted => {
                 let columns = blocks::all_columns(spans);
                 for block in &blocks {
-                    blocks::rewrite(store, block, &columns, Some((2, 1))).await;
+                    self.rewritten(blocks::rewrite(store, block, &columns, Some((2, 1))).await).await;
                 }
             }
             Way::Residual => {
                 for block in &blocks {
-                    blocks::rewrite(store, block, &[], Some((limits::ROW_GROUP_ROWS, 1))).await;
+                    let rows = Some((limits::ROW_GROUP_ROWS, 1));
+                    self.rewritten(blocks::rewrite(store, block, &[], rows).await).await;
                 }
             }
             Way::Mixed => {
                 let columns: Vec<_> = blocks::all_columns(spans).into_iter().step_by(2).collect();
                 for block in &blocks {
-                    blocks::rewrite(store, block, &columns, None).await;
+                    self.rewritten(blocks::rewrite(store, block, &columns, None).await).await;
                 }
             }
             Way::FormatOne => {
                 for (block, indexed) in blocks.iter().zip([true, false]) {
-                    blocks::rewrite_in_format_1(store, block, indexed).await;
+                    self.rewritten(blocks::rewrite_in_format_1(store, block, indexed).await).await;
                 }
             }
         }
+    }
+
+    /// Tells the catalog of a block that was written anew.
+    async fn rewritten(&self, block: BlockMeta) {
+        let catalog = self.catalogs.get_or_create(&TenantId::single()).await.expect("the catalog opens");
+        let commit = catalog.commit(|snapshot| {
+            let mut next = snapshot.clone();
+            next.blocks.iter_mut().find(|known| known.id == block.id)?.clone_from(&block);
+            Some(next)
+        });
+        commit.await.expect("the catalog takes it");
     }
 
     /// What the catalog names.

@@ -1,8 +1,9 @@
 use std::collections::BTreeSet;
 
+use object_store::ObjectStoreExt;
 use object_store::memory::InMemory;
 use tempfile::TempDir;
-use vivace_base::{ErrorKind, SystemClock};
+use vivace_base::{ErrorKind, SystemClock, SystemFiles};
 use vivace_model::{Span, SpanId, TraceId};
 use vivace_storage::BlockReader;
 use vivace_storage::block::Projection;
@@ -44,6 +45,7 @@ impl World {
             max_block_age: Duration::from_secs(3600),
         };
         let context = IngestContext {
+            files: Arc::new(SystemFiles),
             store,
             catalogs: Arc::new(catalogs),
             budget: Arc::clone(&self.budget),
@@ -51,7 +53,9 @@ impl World {
             randomness,
             policies: Arc::new(IngestPolicy { max_attribute_bytes }),
         };
-        Ingest::open(options, context).await.expect("opens")
+        let ingest = Ingest::open(options, context).await.expect("opens");
+        ingest.start();
+        ingest
     }
 }
 
@@ -242,5 +246,34 @@ async fn replay_cuts_attributes_where_they_were_cut_at_first() {
     crash(ingest).await;
     let ingest = world.open_with(3).await;
     assert_eq!(texts(&ingest).await, expected(usize::MAX));
+    ingest.shutdown().await.expect("shuts down");
+}
+
+#[tokio::test]
+async fn a_damaged_catalog_costs_its_tenant_only_and_its_log_waits() {
+    let world = World::new(ByteSize::from_mib(64));
+    let ingest = world.open().await;
+    let (spans, other) = (TraceGenerator::new(7).traces(5, 3), "other".parse().expect("a tenant"));
+    send(&ingest, &spans).await;
+    ingest.flush().await.expect("flushes");
+    let late = TraceGenerator::new(8).traces(5, 3);
+    send(&ingest, &late).await;
+    ingest.export(&other, request(&spans)).await.expect("accepted");
+    crash(ingest).await;
+    let path = vivace_storage::paths::catalog_prefix(&TenantId::single()).join("00000000000000000001.json");
+    let whole = world.store.get(&path).await.expect("there").bytes().await.expect("read");
+    world.store.put(&path, whole.slice(1..).into()).await.expect("damaged");
+
+    let ingest = world.open().await;
+    let refused = ingest.export(&TenantId::single(), request(&late)).await.expect_err("damaged");
+    assert_eq!(refused.kind(), ErrorKind::Corrupt);
+    assert_eq!(ingest.live().snapshot(&other).batches.len(), 1, "the other tenant goes on");
+    ingest.flush().await.expect("flushes");
+    ingest.shutdown().await.expect("shuts down");
+    drop(ingest);
+
+    world.store.put(&path, whole.into()).await.expect("repaired");
+    let ingest = world.open().await;
+    assert_eq!(visible(&ingest).await.len(), spans.len() + late.len(), "what waited in the log is back");
     ingest.shutdown().await.expect("shuts down");
 }

@@ -1,12 +1,13 @@
 //! The Parquet file of a block.
 
 use std::io::{self, Write};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arrow::array::{Array, ArrayRef, RecordBatch};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
 use bytes::Bytes;
+use crc32fast::Hasher;
 use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, Encoding, ZstdLevel};
 use parquet::file::metadata::KeyValue;
@@ -15,6 +16,7 @@ use parquet::schema::types::ColumnPath;
 use vivace_model::schema::{self, AttributeColumn, ValueType, block_schema};
 
 use super::BlockError;
+use super::checked::{CHECKSUMS_KEY, FileCheck, Summing};
 use super::lineage::Followed;
 use crate::columns::TextColumn;
 use crate::index::distinct_texts;
@@ -91,9 +93,16 @@ impl BlockFile {
         self.sink.take()
     }
 
-    pub(super) fn finish(self) -> Result<Bytes, BlockError> {
+    /// Ends the file: its bytes that were not taken, and what the catalog is to know of it.
+    pub(super) fn finish(mut self) -> Result<(Bytes, FileCheck), BlockError> {
+        self.writer.flush().map_err(parquet_error)?;
+        self.writer.sync().map_err(|error| BlockError::Build(error.to_string()))?;
+        let pages = self.sink.begin_tail();
+        let end = pages.length;
+        self.writer.append_key_value_metadata(KeyValue::new(CHECKSUMS_KEY.to_owned(), pages.finish()));
         self.writer.close().map_err(parquet_error)?;
-        Ok(self.sink.take())
+        let (tail, crc) = self.sink.tail();
+        Ok((self.sink.take(), FileCheck { length: end + tail, tail, crc }))
     }
 
     fn arrange(&self, followed: &Followed) -> Result<RecordBatch, BlockError> {
@@ -114,17 +123,50 @@ impl BlockFile {
 
 /// Where the Parquet writer leaves bytes, and the block writer finds them.
 #[derive(Debug, Clone, Default)]
-struct Sink(Arc<Mutex<Vec<u8>>>);
+struct Sink(Arc<Mutex<Written>>);
+
+#[derive(Debug, Default)]
+struct Written {
+    bytes: Vec<u8>,
+    pages: Summing,
+    /// What comes behind the pages, from when they have ended.
+    tail: Option<(u64, Hasher)>,
+}
 
 impl Sink {
+    fn lock(&self) -> MutexGuard<'_, Written> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn take(&self) -> Bytes {
-        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner)).into()
+        std::mem::take(&mut self.lock().bytes).into()
+    }
+
+    /// The pages have ended; their checksums.
+    fn begin_tail(&self) -> Summing {
+        let mut written = self.lock();
+        written.tail = Some((0, Hasher::new()));
+        std::mem::take(&mut written.pages)
+    }
+
+    /// Length and CRC of what came behind the pages.
+    fn tail(&self) -> (u64, u32) {
+        let tail = self.lock().tail.take();
+        tail.map_or((0, 0), |(length, crc)| (length, crc.finalize()))
     }
 }
 
 impl Write for Sink {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(bytes);
+        let mut written = self.lock();
+        written.bytes.extend_from_slice(bytes);
+        match &mut written.tail {
+            None => written.pages.add(bytes),
+            Some((length, crc)) => {
+                *length += bytes.len() as u64;
+                crc.update(bytes);
+            }
+        }
         Ok(bytes.len())
     }
 

@@ -15,6 +15,8 @@ use parquet::errors::ParquetError;
 use parquet::file::metadata::ParquetMetaData;
 use vivace_base::ByteSize;
 
+use super::checked::{Checksums, FileCheck};
+
 /// Counts the bytes of pages that one query reads from blocks, and refuses those above a limit.
 #[derive(Debug)]
 pub struct ReadMeter {
@@ -54,6 +56,8 @@ pub(super) struct ObjectFile {
     pub(super) store: Arc<dyn ObjectStore>,
     pub(super) path: Path,
     pub(super) meter: Option<Arc<ReadMeter>>,
+    /// Of its pages; files of older formats have none.
+    pub(super) checksums: Option<Arc<Checksums>>,
 }
 
 impl ObjectFile {
@@ -63,18 +67,45 @@ impl ObjectFile {
         meter.count(bytes).map_err(|refused| ParquetError::External(Box::new(refused)))
     }
 
-    /// Some parts of it.
+    /// Some parts of it, checked if that is possible; then none may be behind the pages.
     pub(super) async fn ranges(&self, ranges: &[Range<u64>]) -> Result<Vec<Bytes>, ParquetError> {
         self.count(ranges)?;
-        self.store.get_ranges(&self.path, ranges).await.map_err(external)
+        let Some(checksums) = &self.checksums else {
+            return self.store.get_ranges(&self.path, ranges).await.map_err(external);
+        };
+        if ranges.iter().any(|range| range.start > range.end || range.end > checksums.end) {
+            return Err(ParquetError::General("a page stands where none can be".to_owned()));
+        }
+        let around = checksums.around(ranges);
+        let fetched = self.store.get_ranges(&self.path, &around).await.map_err(external)?;
+        for (range, bytes) in around.iter().zip(&fetched) {
+            checksums.check(range.start, bytes)?;
+        }
+        let cut = |range: &Range<u64>| {
+            let at = around.partition_point(|sectors| sectors.start <= range.start).checked_sub(1)?;
+            let start = usize::try_from(range.start - around.get(at)?.start).ok()?;
+            let end = start + usize::try_from(range.end - range.start).ok()?;
+            let bytes = fetched.get(at)?;
+            (end <= bytes.len()).then(|| bytes.slice(start..end))
+        };
+        let short = || ParquetError::General("the store gave fewer bytes than there should be".to_owned());
+        ranges.iter().map(|range| cut(range).ok_or_else(short)).collect()
+    }
+
+    /// Says so if the object is shorter than it was written: stores refuse to read behind its end as they do for other
+    /// reasons.
+    pub(super) async fn cut_off(&self, check: &FileCheck) -> Option<ParquetError> {
+        let size = self.store.head(&self.path).await.ok()?.size;
+        let told = || ParquetError::General(format!("it has {size} of {} bytes", check.length));
+        (size < check.length).then(told)
     }
 }
 
 impl AsyncFileReader for ObjectFile {
     fn get_bytes(&mut self, range: Range<u64>) -> BoxFuture<'_, Result<Bytes, ParquetError>> {
         async move {
-            self.count(std::slice::from_ref(&range))?;
-            self.store.get_range(&self.path, range).await.map_err(external)
+            let mut bytes = self.ranges(std::slice::from_ref(&range)).await?;
+            bytes.pop().ok_or_else(|| ParquetError::General("nothing was read".to_owned()))
         }
         .boxed()
     }
@@ -95,6 +126,6 @@ impl AsyncFileReader for ObjectFile {
     }
 }
 
-fn external(error: object_store::Error) -> ParquetError {
+pub(super) fn external(error: object_store::Error) -> ParquetError {
     ParquetError::External(Box::new(error))
 }

@@ -16,6 +16,7 @@ use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData, RowGroupMeta
 use parquet::file::page_index::offset_index::PageLocation;
 use parquet::file::reader::{ChunkReader, Length, SerializedPageReader};
 
+use super::checked::SECTOR;
 use super::object::ObjectFile;
 
 /// No page is larger once unpacked: they are written with far fewer bytes.
@@ -147,7 +148,8 @@ impl Fetch {
         const WHERE: u64 = 5;
         let size = |bytes: i64| u64::try_from(bytes).unwrap_or_default();
         let (start, packed) = chunk.byte_range();
-        let fetched: u64 = self.ranges.iter().map(|range| range.end - range.start).sum();
+        // Pages come with the rest of the sectors they are in.
+        let fetched: u64 = self.ranges.iter().map(|range| range.end - range.start + 2 * SECTOR).sum();
         let unpacked = |bytes: u64| bytes.saturating_mul(size(chunk.uncompressed_size())) / packed.max(1);
         let dictionary = size(chunk.data_page_offset()).saturating_sub(start);
         let data = unpacked(packed.saturating_sub(dictionary));

@@ -13,17 +13,20 @@ use parquet::arrow::async_reader::ParquetRecordBatchStreamBuilder;
 use parquet::arrow::{ProjectionMask, parquet_to_arrow_field_levels};
 use parquet::errors::ParquetError;
 use parquet::file::metadata::{
-    ColumnChunkMetaData, PageIndexPolicy, ParquetMetaData, ParquetMetaDataReader, RowGroupMetaData,
+    ColumnChunkMetaData, FileMetaData, KeyValue, PageIndexPolicy, ParquetMetaData, ParquetMetaDataBuilder,
+    ParquetMetaDataReader, RowGroupMetaData,
 };
 use vivace_base::{BlockId, Holder, MemoryBudget, MemoryRefused};
 use vivace_model::schema::{self, AttributeColumn, AttributeScope};
 use vivace_model::{TenantId, TimeRange};
 
+use super::checked::{CHECKSUMS_KEY, Checksums, FileCheck, Tail};
 use super::lineage::Parents;
 use super::object::{ObjectFile, ReadMeter, TooMuchRead};
 use super::pages::PagesWanted;
 use super::tables::Tables;
 use super::{BlockError, SPANS_FILE};
+use crate::damage::{self, Damaged};
 use crate::index::{BlockIndex, INDEX_FILE, IndexBuilder, IndexScope};
 use crate::{BlockMeta, limits, paths};
 
@@ -99,11 +102,9 @@ fn list_of(scope: IndexScope) -> Option<&'static str> {
 /// A block opened for reading: its footer is in memory. Cheap to clone and to keep.
 #[derive(Clone)]
 pub struct BlockReader {
-    store: Arc<dyn ObjectStore>,
+    file: ObjectFile,
     id: BlockId,
-    path: Path,
     index_path: Path,
-    meter: Option<Arc<ReadMeter>>,
     metadata: ArrowReaderMetadata,
     range: TimeRange,
     bytes: u64,
@@ -131,25 +132,20 @@ impl BlockReader {
                 known: schema::FORMAT,
             });
         }
-        let size =
-            store.head(&path).await.map_err(|error| BlockError::store("read block", &path, &error))?.size;
-        let mut file = ObjectFile { store: Arc::clone(&store), path: path.clone(), meter: None };
-        let footer = ParquetMetaDataReader::new()
-            .with_column_index_policy(PageIndexPolicy::Skip)
-            .with_offset_index_policy(PageIndexPolicy::Optional)
-            .with_prefetch_hint(Some(limits::FOOTER_PREFETCH))
-            .load_and_finish(&mut file, size)
-            .await
-            .map_err(|error| unreadable(&path, &error))?;
+        let mut file = ObjectFile { store, path, meter: None, checksums: None };
+        let footer = match &meta.file {
+            Some(check) => read_checked(&mut file, check).await,
+            None => read_unchecked(&mut file).await,
+        };
+        let footer = footer.map_err(|error| unreadable(&file.path, &error))?;
         let metadata = ArrowReaderMetadata::try_new(Arc::new(footer), ArrowReaderOptions::new())
-            .map_err(|error| unreadable(&path, &error))?;
-        let (tables, footer_bytes) = (Arc::default(), metadata.metadata().memory_size() as u64);
+            .map_err(|error| unreadable(&file.path, &error))?;
+        let checksums = file.checksums.as_ref().map_or(0, |checksums| checksums.memory());
+        let (tables, footer_bytes) = (Arc::default(), metadata.metadata().memory_size() as u64 + checksums);
         Ok(Self {
-            store,
+            file,
             id: meta.id,
-            path,
             index_path,
-            meter: None,
             metadata,
             range: meta.range,
             bytes: meta.bytes,
@@ -160,13 +156,8 @@ impl BlockReader {
 
     /// The same block, what is read of whose spans is counted.
     pub fn metered(mut self, meter: &Arc<ReadMeter>) -> Self {
-        self.meter = Some(Arc::clone(meter));
+        self.file.meter = Some(Arc::clone(meter));
         self
-    }
-
-    fn file(&self) -> ObjectFile {
-        let (store, path) = (Arc::clone(&self.store), self.path.clone());
-        ObjectFile { store, path, meter: self.meter.clone() }
     }
 
     /// The block's name.
@@ -181,7 +172,12 @@ impl BlockReader {
 
     /// The object, for messages.
     pub fn path(&self) -> &Path {
-        &self.path
+        &self.file.path
+    }
+
+    /// The object of its index.
+    pub(crate) fn index_path(&self) -> &Path {
+        &self.index_path
     }
 
     /// From the first span's start to the last span's end.
@@ -205,7 +201,7 @@ impl BlockReader {
     /// # Errors
     /// [`MemoryRefused`] when there is no memory to keep it in.
     pub async fn index(&self, budget: &Arc<MemoryBudget>) -> Result<Option<&BlockIndex>, MemoryRefused> {
-        self.tables.index(&self.store, &self.index_path, budget).await
+        self.tables.index(&self.file.store, &self.index_path, budget).await
     }
 
     /// Makes the block's index anew from its spans and stores it, for blocks that lost theirs. Needs
@@ -222,7 +218,7 @@ impl BlockReader {
         while let Some(batch) = batches.try_next().await? {
             index.add(&batch)?;
         }
-        let written = self.store.put(&self.index_path, index.finish()?.into()).await;
+        let written = self.file.store.put(&self.index_path, index.finish()?.into()).await;
         written.map(|_| ()).map_err(|error| BlockError::store("write index", &self.index_path, &error))
     }
 
@@ -231,10 +227,11 @@ impl BlockReader {
     /// # Errors
     /// [`BlockError`] when the read cannot begin; the stream ends with one when it cannot go on.
     pub fn read(&self, projection: &Projection) -> Result<SpanStream, BlockError> {
-        let builder = ParquetRecordBatchStreamBuilder::new_with_metadata(self.file(), self.metadata.clone());
+        let builder =
+            ParquetRecordBatchStreamBuilder::new_with_metadata(self.file.clone(), self.metadata.clone());
         let roots = ProjectionMask::roots(builder.parquet_schema(), projection.indices(self.schema()));
         let builder = builder.with_projection(roots).with_batch_size(limits::READ_BATCH_ROWS);
-        Ok(self.resolved(builder.build().map_err(|error| unreadable(&self.path, &error))?))
+        Ok(self.resolved(builder.build().map_err(|error| unreadable(&self.file.path, &error))?))
     }
 
     /// Streams the wanted columns of some rows: ascending ranges that do not overlap, each beginning with a trace. What
@@ -289,8 +286,8 @@ impl BlockReader {
         let mask = ProjectionMask::roots(self.metadata.parquet_schema(), projection.indices(self.schema()));
         let (schema, hint) = (self.metadata.parquet_schema(), Some(self.metadata.schema().fields()));
         let levels = parquet_to_arrow_field_levels(schema, mask.clone(), hint)
-            .map_err(|error| unreadable(&self.path, &error))?;
-        let (file, levels) = (self.file(), Arc::new(levels));
+            .map_err(|error| unreadable(&self.file.path, &error))?;
+        let (file, levels) = (self.file.clone(), Arc::new(levels));
         let batches = stream::iter(groups).then(move |(group, selection)| {
             let (file, metadata) = (file.clone(), Arc::clone(&metadata));
             let (mask, levels, budget) = (mask.clone(), Arc::clone(&levels), budget.clone());
@@ -377,7 +374,7 @@ impl BlockReader {
         &self,
         batches: impl Stream<Item = Result<RecordBatch, ParquetError>> + Send + 'static,
     ) -> SpanStream {
-        let path = self.path.clone();
+        let path = self.file.path.clone();
         let mut parents = Parents::default();
         let resolve = move |batch: Result<RecordBatch, ParquetError>| {
             let batch = batch.map_err(|error| unreadable(&path, &error))?;
@@ -391,7 +388,7 @@ impl BlockReader {
 
 impl Debug for BlockReader {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "BlockReader({})", self.path)
+        write!(f, "BlockReader({})", self.file.path)
     }
 }
 
@@ -429,9 +426,55 @@ fn pieces(mut rest: RowSelection) -> Vec<RowSelection> {
     pieces
 }
 
+/// Reads the footer of a file that the catalog knows, and its checksums.
+async fn read_checked(file: &mut ObjectFile, check: &FileCheck) -> Result<ParquetMetaData, ParquetError> {
+    let mut tail = Tail::read(file, check).await?;
+    let footer = footer_reader().load_and_finish(&mut tail, check.length).await?;
+    let pairs = footer.file_metadata().key_value_metadata();
+    let (checksums, others): (Vec<_>, Vec<_>) =
+        pairs.into_iter().flatten().cloned().partition(|pair| pair.key == CHECKSUMS_KEY);
+    let text = checksums.first().and_then(|pair| pair.value.as_deref());
+    let parsed = text.and_then(|text| Checksums::parse(text, check.length - check.tail));
+    let missing = || ParquetError::General("it has no checksums of its pages".to_owned());
+    file.checksums = Some(Arc::new(parsed.ok_or_else(missing)?));
+    Ok(with_pairs(footer, others))
+}
+
+/// The same footer with other metadata of the file: checksums are not kept as text.
+fn with_pairs(footer: ParquetMetaData, pairs: Vec<KeyValue>) -> ParquetMetaData {
+    let known = footer.file_metadata();
+    let file = FileMetaData::new(
+        known.version(),
+        known.num_rows(),
+        known.created_by().map(str::to_owned),
+        Some(pairs),
+        known.schema_descr_ptr(),
+        known.column_orders().cloned(),
+    );
+    let mut parts = footer.into_builder();
+    let (groups, offsets) = (parts.take_row_groups(), parts.take_offset_index());
+    ParquetMetaDataBuilder::new(file).set_row_groups(groups).set_offset_index(offsets).build()
+}
+
+/// Reads the footer of a file of a format without checksums.
+async fn read_unchecked(file: &mut ObjectFile) -> Result<ParquetMetaData, ParquetError> {
+    let found = file.store.head(&file.path).await;
+    let size = found.map_err(|error| ParquetError::External(Box::new(error)))?.size;
+    footer_reader().with_prefetch_hint(Some(limits::FOOTER_PREFETCH)).load_and_finish(file, size).await
+}
+
+fn footer_reader() -> ParquetMetaDataReader {
+    ParquetMetaDataReader::new()
+        .with_column_index_policy(PageIndexPolicy::Skip)
+        .with_offset_index_policy(PageIndexPolicy::Optional)
+}
+
 fn unreadable(path: &Path, error: &ParquetError) -> BlockError {
     if let ParquetError::External(source) = error {
         if let Some(store_error) = source.downcast_ref::<object_store::Error>() {
+            if matches!(store_error, object_store::Error::NotFound { .. }) {
+                damage::found(Damaged::Block, path.as_ref(), "it is missing");
+            }
             return BlockError::store("read block", path, store_error);
         }
         if let Some(refused) = source.downcast_ref::<TooMuchRead>() {
@@ -441,5 +484,7 @@ fn unreadable(path: &Path, error: &ParquetError) -> BlockError {
             return refused.clone().into();
         }
     }
-    BlockError::Corrupt { path: path.to_string(), reason: error.to_string() }
+    let (path, reason) = (path.to_string(), error.to_string());
+    damage::found(Damaged::Block, &path, &reason);
+    BlockError::Corrupt { path, reason }
 }

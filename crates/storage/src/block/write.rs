@@ -8,6 +8,7 @@ use vivace_base::BlockId;
 use vivace_model::schema::{self, AttributeColumn, block_schema};
 use vivace_model::{TenantId, TimeRange};
 
+use super::checked::FileCheck;
 use super::conform::conform;
 use super::file::{BlockFile, Packing};
 use super::layout::{choose_columns, row_order};
@@ -22,6 +23,8 @@ use crate::{BlockMeta, WalRange, limits, paths};
 pub struct BuiltBlock {
     /// The Parquet file, or what of it [`BlockWriter::take_bytes`] has not taken.
     pub bytes: Bytes,
+    /// What tells the file from any other.
+    pub file: FileCheck,
     /// The sidecar index.
     pub index: Bytes,
     /// Number of spans.
@@ -146,8 +149,10 @@ impl BlockWriter {
             Some(file) => file,
             None => BlockFile::create(&self.columns, &RecordBatch::new_empty(self.schema), self.packing)?,
         };
+        let (bytes, file) = file.finish()?;
         Ok(BuiltBlock {
-            bytes: file.finish()?,
+            bytes,
+            file,
             index: self.index.finish()?.into(),
             rows: self.counts.rows,
             traces: self.counts.traces,
@@ -208,6 +213,7 @@ pub async fn store_block(
         wal,
         level: 0,
         stored: id.created(),
+        file: Some(block.file),
     };
     for (file, bytes) in [(INDEX_FILE, block.index), (SPANS_FILE, block.bytes)] {
         let path = prefix.clone().join(file);

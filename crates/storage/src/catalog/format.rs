@@ -7,10 +7,16 @@ use vivace_base::{BlockId, ParseBlockIdError, UnixNanos};
 use vivace_model::TimeRange;
 
 use super::{BlockMeta, Snapshot, Tombstone, WalRange};
+use crate::block::FileCheck;
+use crate::damage::{self, Damaged};
 use crate::{CatalogError, Seq};
 
 /// The newest format of catalog snapshots that is read, and the one that is written.
-pub const FORMAT: u32 = 2;
+pub const FORMAT: u32 = 3;
+
+/// How a snapshot ends since format 3: with the CRC-32 of everything before this, in eight hex digits.
+const CHECKSUM: (&str, &str) = (",\"crc32\":\"", "\"}");
+const CRC_DIGITS: usize = 8;
 
 /// A snapshot and who wrote it.
 #[derive(Debug)]
@@ -52,6 +58,16 @@ struct Block {
     stored_unix_nano: Option<UnixNanos>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     wal: Option<Wal>,
+    /// Since format 3.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    file: Option<File>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct File {
+    length: u64,
+    tail: u64,
+    crc32: u32,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -76,16 +92,39 @@ pub(super) fn encode(snapshot: &Snapshot, commit: &str) -> Vec<u8> {
         covered: snapshot.covered.clone(),
         tombstones: snapshot.tombstones.iter().map(Gone::from).collect(),
     };
-    serde_json::to_vec(&document)
-        .expect("strings, integers and maps with string keys always have a JSON form")
+    let mut bytes = serde_json::to_vec(&document)
+        .expect("strings, integers and maps with string keys always have a JSON form");
+    // The brace that ends the document comes after the checksum.
+    bytes.pop();
+    let crc = crc32fast::hash(&bytes);
+    bytes.extend_from_slice(format!("{}{crc:08x}{}", CHECKSUM.0, CHECKSUM.1).as_bytes());
+    bytes
+}
+
+/// Whether the checksum at the end is that of what stands before it; [`None`] when there is none.
+fn checks_out(bytes: &[u8]) -> Option<bool> {
+    let bytes = bytes.strip_suffix(CHECKSUM.1.as_bytes())?;
+    let (bytes, digits) = bytes.split_at_checked(bytes.len().checked_sub(CRC_DIGITS)?)?;
+    let document = bytes.strip_suffix(CHECKSUM.0.as_bytes())?;
+    let expected = format!("{:08x}", crc32fast::hash(document));
+    Some(digits == expected.as_bytes())
 }
 
 pub(super) fn decode(bytes: &[u8], version: u64, path: &str) -> Result<Stored, CatalogError> {
-    let corrupt = |reason: String| CatalogError::Corrupt { path: path.to_owned(), reason };
+    let corrupt = |reason: String| {
+        damage::found(Damaged::Catalog, path, &reason);
+        CatalogError::Corrupt { path: path.to_owned(), reason }
+    };
     let head: Head = serde_json::from_slice(bytes).map_err(|e| corrupt(e.to_string()))?;
     if head.format > u64::from(FORMAT) {
         let path = path.to_owned();
         return Err(CatalogError::UnsupportedFormat { path, found: head.format, known: FORMAT });
+    }
+    match checks_out(bytes) {
+        Some(true) => {}
+        None if head.format < 3 => {}
+        Some(false) => return Err(corrupt("its CRC does not match".to_owned())),
+        None => return Err(corrupt("it does not end with its CRC".to_owned())),
     }
     let document: Document = serde_json::from_slice(bytes).map_err(|e| corrupt(e.to_string()))?;
     if document.version != version {
@@ -117,6 +156,7 @@ impl From<&BlockMeta> for Block {
             level: meta.level,
             stored_unix_nano: Some(meta.stored),
             wal: meta.wal.as_ref().map(wal),
+            file: meta.file.map(|file| File { length: file.length, tail: file.tail, crc32: file.crc }),
         }
     }
 }
@@ -136,6 +176,7 @@ impl TryFrom<Block> for BlockMeta {
             wal: block.wal.map(|wal| WalRange { writer: wal.writer, first: wal.first, last: wal.last }),
             level: block.level,
             stored: block.stored_unix_nano.unwrap_or(id.created()),
+            file: block.file.map(|file| FileCheck { length: file.length, tail: file.tail, crc: file.crc32 }),
         })
     }
 }

@@ -3,6 +3,7 @@ use std::collections::{BTreeMap, HashSet};
 use vivace_base::{BlockId, UnixNanos};
 use vivace_model::TimeRange;
 
+use crate::block::FileCheck;
 use crate::{Seq, limits};
 
 /// What the catalog knows of a block.
@@ -26,6 +27,8 @@ pub struct BlockMeta {
     pub level: u32,
     /// When the newest of its spans first came into a block; what merging blocks does not change.
     pub stored: UnixNanos,
+    /// What tells whether its file of spans is whole; [`None`] for formats before 3.
+    pub file: Option<FileCheck>,
 }
 
 /// A block that was taken out of the catalog. Its objects stay for a while, for queries that know it from before.
@@ -67,9 +70,11 @@ impl Snapshot {
         self.covered.get(writer).copied().unwrap_or(0)
     }
 
-    /// This snapshot with one more block, its log range covered; [`None`] when the block is already in.
+    /// This snapshot with one more block, its log range covered; [`None`] when the block is already in, or another one
+    /// with its records: an earlier commit of whoever cut them came through after all.
     pub fn with_block(&self, block: &BlockMeta) -> Option<Self> {
-        if self.blocks.iter().any(|known| known.id == block.id) {
+        let covers = |wal: &WalRange| self.covered_through(&wal.writer) >= wal.last;
+        if self.blocks.iter().any(|known| known.id == block.id) || block.wal.as_ref().is_some_and(covers) {
             return None;
         }
         let mut next = self.clone();
@@ -107,6 +112,13 @@ impl Snapshot {
         let surplus = next.tombstones.len().saturating_sub(limits::MAX_TOMBSTONES);
         next.tombstones.drain(..surplus);
         Some(next)
+    }
+
+    /// This snapshot without a block that cannot be read, which gets no tombstone; [`None`] when it is not there.
+    pub fn without_damaged(&self, id: BlockId) -> Option<Self> {
+        let mut next = self.clone();
+        next.blocks.retain(|block| block.id != id);
+        (next.blocks.len() < self.blocks.len()).then_some(next)
     }
 
     /// This snapshot without those of the tombstones that it has; [`None`] when it has none of them.

@@ -5,6 +5,7 @@ use vivace_model::TimeRange;
 use vivace_testkit::{Fault, FaultingStore, Operation, SeededRandomness, seeds};
 
 use super::*;
+use crate::block::FileCheck;
 
 fn store() -> Arc<FaultingStore> {
     Arc::new(FaultingStore::new(Arc::new(InMemory::new()), 1))
@@ -19,6 +20,11 @@ async fn open(store: &Arc<FaultingStore>, seed: u64) -> Catalog {
     try_open(store, seed).await.expect("opens")
 }
 
+/// A log of its own for each block, so that blocks may be added in any order.
+fn log(number: u64) -> String {
+    format!("writer {number}")
+}
+
 fn block(number: u64) -> BlockMeta {
     BlockMeta {
         id: format!("{number:032x}").parse().expect("valid"),
@@ -27,9 +33,10 @@ fn block(number: u64) -> BlockMeta {
         bytes: 1000,
         range: TimeRange { start: number, end: number + 5 },
         format: 1,
-        wal: Some(WalRange { writer: "writer".to_owned(), first: number, last: number }),
+        wal: Some(WalRange { writer: log(number), first: 1, last: number + 1 }),
         level: 0,
         stored: number,
+        file: None,
     }
 }
 
@@ -69,8 +76,8 @@ async fn a_commit_is_seen_at_once_and_by_whoever_opens_later() {
     let snapshot = add(&catalog, 7).await.expect("committed");
     assert_eq!(snapshot, catalog.snapshot());
     assert_eq!(
-        (snapshot.version, snapshot.covered_through("writer"), snapshot.covered_through("other")),
-        (2, 7, 0)
+        (snapshot.version, snapshot.covered_through(&log(7)), snapshot.covered_through("other")),
+        (2, 8, 0)
     );
     assert_eq!(*open(&store, 2).await.snapshot(), *snapshot);
 }
@@ -84,11 +91,16 @@ async fn a_change_that_is_none_writes_nothing() {
     assert_eq!((again.version, store.calls(Operation::Put)), (1, 1));
 }
 
-#[tokio::test]
-async fn covering_never_goes_back() {
-    let snapshot =
-        Snapshot::default().with_block(&block(9)).and_then(|s| s.with_block(&block(4))).expect("new blocks");
-    assert_eq!(snapshot.covered_through("writer"), 9);
+#[test]
+fn records_that_are_covered_come_into_no_second_block() {
+    let of_records = |number, first, last| BlockMeta {
+        wal: Some(WalRange { writer: "writer".to_owned(), first, last }),
+        ..block(number)
+    };
+    let snapshot = Snapshot::default().with_block(&of_records(1, 1, 9)).expect("a new block");
+    assert_eq!(snapshot.with_block(&of_records(2, 4, 9)), None);
+    let next = snapshot.with_block(&of_records(3, 10, 12)).expect("a new block");
+    assert_eq!((next.blocks.len(), next.covered_through("writer")), (2, 12));
 }
 
 #[tokio::test]
@@ -297,8 +309,8 @@ async fn damage_and_newer_formats_are_named() {
         matches!(error, CatalogError::Corrupt { .. }) && error.to_string().contains("the/path"),
         "{error}"
     );
-    let error = corrupt(r#"{"format":3,"everything":"else"}"#);
-    assert!(matches!(error, CatalogError::UnsupportedFormat { found: 3, known: 2, .. }), "{error}");
+    let error = corrupt(r#"{"format":4,"everything":"else"}"#);
+    assert!(matches!(error, CatalogError::UnsupportedFormat { found: 4, known: 3, .. }), "{error}");
     let error = corrupt(r#"{"format":1,"version":8,"commit":"c","blocks":[],"covered":{}}"#);
     assert!(error.to_string().contains("it says it is version 8"), "{error}");
     let block = r#"{"id":"xyz","rows":1,"traces":1,"bytes":1,"start_unix_nano":1,"end_unix_nano":1,"format":1,"level":0}"#;
@@ -320,6 +332,7 @@ fn stored_blocks() -> Vec<BlockMeta> {
         wal: Some(WalRange { writer: "00112233445566778899aabbccddeeff".to_owned(), first: 1, last: 12 }),
         level: 0,
         stored: 1_700_000_000_000_000_000,
+        file: None,
     };
     let second =
         BlockMeta { id: id("018bcfe568000123456789abcdef0124"), wal: None, level: 2, ..first.clone() };
@@ -350,6 +363,24 @@ fn version_2_is_read() {
     assert_eq!(stored.snapshot, Snapshot { version: 9, blocks, covered, tombstones });
 }
 
+/// Bytes of format 3, kept forever.
+#[test]
+fn version_3_is_read_and_any_changed_byte_is_found() {
+    let bytes = include_bytes!("../../testdata/catalog-v3.json");
+    let stored = format::decode(bytes, 9, "fixture").expect("valid");
+    let mut expected =
+        format::decode(include_bytes!("../../testdata/catalog-v2.json"), 9, "fixture").expect("valid");
+    expected.snapshot.blocks[0].file = Some(FileCheck { length: 34_000, tail: 4_000, crc: 3_735_928_559 });
+    assert_eq!(stored.snapshot, expected.snapshot);
+    assert_eq!(format::encode(&stored.snapshot, &stored.commit), bytes);
+    for at in 0..bytes.len() {
+        let mut damaged = bytes.to_vec();
+        damaged[at] ^= 1;
+        format::decode(&damaged, 9, "fixture").expect_err("changed");
+        format::decode(&bytes[..at], 9, "fixture").expect_err("cut off");
+    }
+}
+
 fn with_blocks(numbers: std::ops::Range<u64>) -> Snapshot {
     numbers.fold(Snapshot::default(), |snapshot, number| {
         snapshot.with_block(&block(number)).expect("a new block")
@@ -366,7 +397,7 @@ fn blocks_are_replaced_all_or_none() {
         next.tombstones.iter().map(|gone| (gone.id, gone.removed)).collect::<Vec<_>>(),
         [(old[0], 77), (old[1], 77)]
     );
-    assert_eq!(next.covered_through("writer"), 3, "the log stays covered");
+    assert_eq!(next.covered_through(&log(3)), 4, "the log stays covered");
     assert_eq!(next.replacing(&old, &[block(9)], 78), None, "it is done");
     assert_eq!(snapshot.replacing(&expected_ids([1, 8]), &[block(9)], 77), None, "one is gone");
 }

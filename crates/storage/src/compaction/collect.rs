@@ -13,7 +13,7 @@ use super::CompactionError;
 use super::plan::nanos;
 use crate::block::SPANS_FILE;
 use crate::index::INDEX_FILE;
-use crate::{Catalog, limits, paths};
+use crate::{Catalog, damage, limits, paths};
 
 /// Deletes the objects of blocks that were removed long enough ago, then their tombstones. Returns how many there were.
 pub(super) async fn collect(
@@ -74,7 +74,7 @@ async fn delete_block(
     let paths: BTreeSet<Path> = listed.into_iter().chain(ours).collect();
     for path in paths {
         match store.delete(&path).await {
-            Ok(()) | Err(object_store::Error::NotFound { .. }) => {}
+            Ok(()) | Err(object_store::Error::NotFound { .. }) => damage::forget(path.as_ref()),
             Err(error) => return Err(CompactionError::store("delete", &path, error)),
         }
     }

@@ -98,8 +98,7 @@ impl Compactor {
 
     /// What has been done since the start, and what is left.
     pub fn stats(&self) -> CompactionStats {
-        let damaged = lock(&self.damaged).len() as u64;
-        self.counters.read(damaged)
+        self.counters.read()
     }
 
     async fn work(&self) {

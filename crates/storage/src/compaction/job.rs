@@ -144,6 +144,7 @@ async fn write(
         wal: None,
         level: 0,
         stored: 0,
+        file: Some(built.file),
     };
     Ok((meta, joined))
 }

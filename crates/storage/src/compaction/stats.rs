@@ -30,8 +30,6 @@ pub struct CompactionStats {
     pub busy: Duration,
     /// Turns in which what is kept no longer was dropped and deleted.
     pub retention: DurationHistogram,
-    /// Blocks known to be damaged; they are left as they are.
-    pub damaged_blocks: u64,
     /// Blocks that retention took out of the catalog.
     pub blocks_expired: u64,
     /// Blocks whose objects were deleted, whatever took them out.
@@ -123,7 +121,7 @@ impl Counters {
         self.backlog.lock().unwrap_or_else(PoisonError::into_inner).insert(tenant.clone(), entry);
     }
 
-    pub(super) fn read(&self, damaged_blocks: u64) -> CompactionStats {
+    pub(super) fn read(&self) -> CompactionStats {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         CompactionStats {
             levels: *self.levels.lock().unwrap_or_else(PoisonError::into_inner),
@@ -133,7 +131,6 @@ impl Counters {
             jobs_in_vain: read(&self.jobs_in_vain),
             busy: Duration::from_nanos(read(&self.busy_nanos)),
             retention: *self.retention.lock().unwrap_or_else(PoisonError::into_inner),
-            damaged_blocks,
             blocks_expired: read(&self.blocks_expired),
             blocks_deleted: read(&self.blocks_deleted),
             orphans_deleted: read(&self.orphans_deleted),

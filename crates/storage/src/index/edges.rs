@@ -47,6 +47,10 @@ impl Edges {
         self.chunks.iter().enumerate().filter(move |(_, chunk)| overlaps(chunk)).map(|(at, _)| at)
     }
 
+    pub(super) fn chunk_count(&self) -> usize {
+        self.chunks.len()
+    }
+
     pub(super) fn reference(&self, chunk: usize) -> Option<&ChunkRef> {
         self.chunks.get(chunk).map(|chunk| &chunk.reference)
     }

@@ -15,6 +15,7 @@ use super::tags::{self, Entry, IndexScope};
 use super::traces::{self, TraceIds, TraceRuns};
 use super::zones::{self, ZoneColumn, ZoneColumns};
 use crate::columns::ValueRef;
+use crate::damage::{self, Damaged};
 use crate::limits;
 
 /// What is decoded from a chunk takes at most this many times its bytes, the chunk included.
@@ -50,7 +51,7 @@ impl BlockIndex {
                 return Err(IndexError::TooNew { path: path.to_string(), found, known: FORMAT });
             }
             Header::Damaged => {
-                return Err(IndexError::Damaged { path: path.to_string(), reason: "the header is not one" });
+                return Err(damaged(&path, "the header is not one"));
             }
         };
         Ok(Self { store, path, prefix, sections, _reserved: reserved })
@@ -173,6 +174,36 @@ impl BlockIndex {
         EdgeChunk::decode(bytes).map(Some).ok_or_else(|| self.damaged("a chunk of edges is none"))
     }
 
+    /// Reads every chunk that this version knows of.
+    ///
+    /// # Errors
+    /// [`IndexError`] names the object and what is wrong.
+    pub(crate) async fn check(&self, budget: &Arc<MemoryBudget>) -> Result<(), IndexError> {
+        if let Some(tags) = self.tags(budget).await? {
+            for page in &tags.pages {
+                self.chunk(page, tags.base, budget).await?;
+            }
+        }
+        if let Some(columns) = self.zone_columns(budget).await? {
+            for column in columns.names() {
+                self.zones(&columns, column, budget).await?;
+            }
+        }
+        if let Some(summaries) = self.summaries(budget).await? {
+            for (at, table) in summaries.tables().iter().enumerate() {
+                for chunk in 0..table.chunk_count() {
+                    self.summary_chunk(&summaries, (at, chunk), budget).await?;
+                }
+            }
+        }
+        if let Some(edges) = self.edges(budget).await? {
+            for chunk in 0..edges.chunk_count() {
+                self.edge_chunk(&edges, chunk, budget).await?;
+            }
+        }
+        Ok(())
+    }
+
     /// Bytes in memory.
     pub(crate) fn memory(&self) -> u64 {
         self.prefix.len() as u64
@@ -218,8 +249,13 @@ impl BlockIndex {
     }
 
     fn damaged(&self, reason: &'static str) -> IndexError {
-        IndexError::Damaged { path: self.path.to_string(), reason }
+        damaged(&self.path, reason)
     }
+}
+
+fn damaged(path: &Path, reason: &'static str) -> IndexError {
+    damage::found(Damaged::Index, path.as_ref(), reason);
+    IndexError::Damaged { path: path.to_string(), reason }
 }
 
 impl Debug for BlockIndex {
@@ -234,6 +270,9 @@ async fn read(store: &dyn ObjectStore, path: &Path, range: Range<u64>) -> Result
             object_store::Error::NotFound { .. } => ErrorKind::Corrupt,
             _ => ErrorKind::Unavailable,
         };
+        if kind == ErrorKind::Corrupt {
+            damage::found(Damaged::Index, path.as_ref(), "it is missing");
+        }
         IndexError::Store { path: path.to_string(), reason: error.to_string(), kind }
     })
 }

@@ -123,6 +123,10 @@ impl SummaryTable {
         self.chunks.iter().map(|chunk| u64::from(chunk.counts)).sum()
     }
 
+    pub(super) fn chunk_count(&self) -> usize {
+        self.chunks.len()
+    }
+
     pub(super) fn reference(&self, chunk: usize) -> Option<&ChunkRef> {
         self.chunks.get(chunk).map(|chunk| &chunk.reference)
     }

@@ -371,7 +371,6 @@ fn forget_largest(zones: &mut [(String, Zone)], limit: usize) {
 pub(crate) struct ZoneColumns(FxHashMap<String, ChunkRef>);
 
 impl ZoneColumns {
-    #[cfg(test)]
     pub(super) fn names(&self) -> impl Iterator<Item = &str> {
         self.0.keys().map(String::as_str)
     }

@@ -40,6 +40,17 @@ pub(super) fn segment_path(dir: &Path, first: Seq) -> PathBuf {
     dir.join(format!("{first:020}.wal"))
 }
 
+/// Where a damaged segment goes once it is released.
+pub(super) fn damaged_path(segment: &Path) -> PathBuf {
+    segment.with_extension("wal.damaged")
+}
+
+/// Whether a file is where a damaged segment goes.
+pub(super) fn is_damaged_segment(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension == "damaged")
+        && path.file_stem().is_some_and(|stem| first_seq(Path::new(stem)).is_some())
+}
+
 /// The first sequence number in a segment's file name; [`None`] for any other file.
 pub(super) fn first_seq(path: &Path) -> Option<Seq> {
     let digits = path.file_name()?.to_str()?.strip_suffix(".wal")?;

@@ -1,9 +1,10 @@
 use std::collections::VecDeque;
-use std::fs::File;
 use std::io::{self, BufReader, Read};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use bytes::Bytes;
+use vivace_base::{FileSystem, ReadFile};
 use vivace_model::TenantId;
 
 use super::Seq;
@@ -23,10 +24,11 @@ pub struct Replayed {
     pub payload: Bytes,
 }
 
-/// What the log held when it was opened, oldest first, one record in memory at a time. An error is about one segment,
-/// whose rest is then skipped: log it and go on.
+/// What the log held when it was opened, oldest first, one record in memory at a time. An error is about one record, or
+/// the rest of a segment, which is then skipped: it says which. Log it and go on.
 #[derive(Debug)]
 pub struct Replay {
+    files: Arc<dyn FileSystem>,
     segments: VecDeque<PathBuf>,
     current: Option<SegmentReader>,
 }
@@ -35,32 +37,37 @@ pub struct Replay {
 #[derive(Debug)]
 pub(super) struct SegmentReader {
     path: PathBuf,
-    file: BufReader<File>,
+    file: BufReader<Box<dyn ReadFile>>,
     /// The file's length when it was opened; a record that claims to reach past it is damaged.
     length: u64,
     offset: u64,
     /// No record from here on has a lower number; one that does is left over from another file.
     next_seq: Seq,
+    /// Read already, to see whether the segment can be read behind damage.
+    ahead: Option<Body>,
 }
 
 /// Why a segment cannot be read on.
 #[derive(Debug)]
 pub(super) enum Stop {
+    /// One record is, and those behind it are read.
+    DamagedRecord(String),
     Damaged(String),
     Newer(u32),
     Io(io::Error),
 }
 
 impl Replay {
-    pub(super) fn new(segments: impl IntoIterator<Item = PathBuf>) -> Self {
-        Self { segments: segments.into_iter().collect(), current: None }
+    pub(super) fn new(files: Arc<dyn FileSystem>, segments: impl IntoIterator<Item = PathBuf>) -> Self {
+        Self { files, segments: segments.into_iter().collect(), current: None }
     }
 
     fn next_record(&mut self) -> Result<Option<Replayed>, WalError> {
         loop {
             if self.current.is_none() {
                 let Some(path) = self.segments.pop_front() else { return Ok(None) };
-                let reader = SegmentReader::open(&path).map_err(|stop| stop.into_error(&path, 0))?;
+                let reader = SegmentReader::open(self.files.as_ref(), &path)
+                    .map_err(|stop| stop.into_error(&path, 0))?;
                 self.current = Some(reader);
             }
             let Some(reader) = self.current.as_mut() else { continue };
@@ -68,7 +75,9 @@ impl Replay {
                 Ok(Some(record)) => return Ok(Some(record)),
                 Ok(None) => self.current = None,
                 Err(error) => {
-                    self.current = None;
+                    if !reader.can_go_on() {
+                        self.current = None;
+                    }
                     return Err(error);
                 }
             }
@@ -85,11 +94,17 @@ impl Iterator for Replay {
 }
 
 impl SegmentReader {
-    pub(super) fn open(path: &Path) -> Result<Self, Stop> {
-        let file = File::open(path).map_err(Stop::Io)?;
-        let length = file.metadata().map_err(Stop::Io)?.len();
-        let mut reader =
-            Self { path: path.to_owned(), file: BufReader::new(file), length, offset: 0, next_seq: 0 };
+    pub(super) fn open(files: &dyn FileSystem, path: &Path) -> Result<Self, Stop> {
+        let file = files.open(path).map_err(Stop::Io)?;
+        let length = file.length().map_err(Stop::Io)?;
+        let mut reader = Self {
+            path: path.to_owned(),
+            file: BufReader::new(file),
+            length,
+            offset: 0,
+            next_seq: 0,
+            ahead: None,
+        };
         let mut header = [0; HEADER_BYTES];
         if length < HEADER_BYTES as u64 {
             return Err(Stop::Damaged("the segment is shorter than its header".to_owned()));
@@ -119,15 +134,36 @@ impl SegmentReader {
 
     /// The next record; [`None`] at the end of the file.
     pub(super) fn next_body(&mut self) -> Result<Option<Body>, Stop> {
+        if let Some(body) = self.ahead.take() {
+            return Ok(Some(body));
+        }
         let start = self.offset;
         if start == self.length {
             return Ok(None);
         }
-        let body = self.read_body();
-        if body.is_err() {
-            self.offset = start;
+        match self.read_body() {
+            Ok(body) => Ok(Some(body)),
+            Err(Stop::Damaged(reason)) if self.offset > start && self.is_good_behind() => {
+                Err(Stop::DamagedRecord(reason))
+            }
+            Err(stop) => {
+                self.offset = start;
+                Err(stop)
+            }
         }
-        body.map(Some)
+    }
+
+    /// Whether a record stands where the damaged one before it ends, if its length is not what is damaged. What stands
+    /// there has a CRC, and a number that leaves one for the damaged record: no payload passes for it by chance.
+    fn is_good_behind(&mut self) -> bool {
+        let least = self.next_seq;
+        match self.read_body() {
+            Ok(body) if body.seq > least => {
+                self.ahead = Some(body);
+                true
+            }
+            _ => false,
+        }
     }
 
     fn read_body(&mut self) -> Result<Body, Stop> {
@@ -157,7 +193,12 @@ impl SegmentReader {
         Ok(())
     }
 
-    fn next_replayed(&mut self) -> Result<Option<Replayed>, WalError> {
+    /// Whether records behind the damage that was found are read.
+    pub(super) fn can_go_on(&self) -> bool {
+        self.ahead.is_some()
+    }
+
+    pub(super) fn next_replayed(&mut self) -> Result<Option<Replayed>, WalError> {
         let start = self.offset;
         let body = self.next_body().map_err(|stop| stop.into_error(&self.path, start))?;
         let Some(Body { seq, format, tenant, payload }) = body else { return Ok(None) };
@@ -176,12 +217,14 @@ impl Stop {
             Stop::Newer(found) => {
                 WalError::UnsupportedFormat { path: path.to_owned(), found, known: format::FORMAT }
             }
-            Stop::Damaged(reason) => WalError::Corrupt {
-                path: path.to_owned(),
-                offset,
-                reason,
-                lost: "the records from there to the end of this segment are lost".to_owned(),
-            },
+            Stop::DamagedRecord(reason) => corrupt(path, offset, reason, "the record there is lost"),
+            Stop::Damaged(reason) => {
+                corrupt(path, offset, reason, "the records from there to the end of this segment are lost")
+            }
         }
     }
+}
+
+fn corrupt(path: &Path, offset: u64, reason: String, lost: &str) -> WalError {
+    WalError::Corrupt { path: path.to_owned(), offset, reason, lost: lost.to_owned() }
 }

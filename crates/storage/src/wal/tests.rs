@@ -29,6 +29,10 @@ fn options(dir: &Path) -> WalOptions {
     WalOptions::new(dir, Arc::new(clock), Arc::new(randomness))
 }
 
+fn on(disk: &FaultyDisk, options: WalOptions) -> WalOptions {
+    WalOptions { files: Arc::new(disk.clone()), ..options }
+}
+
 /// One record per segment.
 fn tiny_segments(dir: &Path) -> WalOptions {
     WalOptions { segment_bytes: 1, ..options(dir) }
@@ -130,8 +134,7 @@ fn records_that_wait_share_one_sync_and_a_full_queue_makes_appends_wait() {
     let dir = TempDir::new().expect("made");
     let disk = FaultyDisk::new(1);
     let options = WalOptions { queue_records: 3, ..options(dir.path()) };
-    let (wal, _) =
-        Wal::open_on(Box::new(disk.clone()), options, Collect(Committed::default())).expect("opens");
+    let (wal, _) = Wal::open(on(&disk, options), Collect(Committed::default())).expect("opens");
     let gate = disk.hold_syncs();
     let mut first = Box::pin(wal.append(record(1)));
     let mut rest: Vec<_> = (2..=5).map(|number| Box::pin(wal.append(record(number)))).collect();
@@ -256,8 +259,10 @@ fn a_torn_end_is_cut_off_wherever_it_tears() {
     }
 }
 
-#[test]
-fn damage_elsewhere_is_named_and_costs_the_rest_of_its_segment() {
+/// Three records, and a fourth in the next segment; of the second one byte is changed. What is replayed.
+fn with_damaged_second(
+    at: impl Fn(usize) -> usize,
+) -> (TempDir, Arc<Wal<u32>>, Vec<Result<Replayed, WalError>>) {
     let dir = TempDir::new().expect("made");
     let (wal, _) = open(dir.path());
     append(&wal, 1..=3);
@@ -267,14 +272,59 @@ fn damage_elsewhere_is_named_and_costs_the_rest_of_its_segment() {
     let mut bytes = std::fs::read(&segment).expect("readable");
     let record_bytes = (bytes.len() - format::HEADER_BYTES) / 3;
     let second = format::HEADER_BYTES + record_bytes;
-    bytes[second + record_bytes / 2] ^= 1;
+    bytes[second + at(record_bytes)] ^= 1;
     std::fs::write(&segment, bytes).expect("written");
-    let (_wal, replayed) = open_with(options(dir.path()));
-    let seqs: Vec<_> = replayed.iter().map(|record| record.as_ref().ok().map(|r| r.seq)).collect();
-    assert_eq!(seqs, [Some(1), None, Some(4)]);
+    let (wal, replayed) = open_with(options(dir.path()));
     let message = replayed[1].as_ref().expect_err("damaged").to_string();
     let place = format!("{} is damaged at byte {second}", segment.display());
-    assert!(message.starts_with(&place) && message.contains("CRC"), "{message}");
+    assert!(message.starts_with(&place), "{message}");
+    (dir, wal, replayed)
+}
+
+fn seqs(replayed: &[Result<Replayed, WalError>]) -> Vec<Option<Seq>> {
+    replayed.iter().map(|record| record.as_ref().ok().map(|r| r.seq)).collect()
+}
+
+#[test]
+fn damage_of_a_record_costs_that_record() {
+    let (_dir, _wal, replayed) = with_damaged_second(|length| length / 2);
+    assert_eq!(seqs(&replayed), [Some(1), None, Some(3), Some(4)]);
+    let message = replayed[1].as_ref().expect_err("damaged").to_string();
+    assert!(message.contains("CRC") && message.contains("the record there is lost"), "{message}");
+}
+
+#[test]
+fn damage_of_a_length_costs_the_rest_of_its_segment() {
+    let (_dir, _wal, replayed) = with_damaged_second(|_| 4);
+    assert_eq!(seqs(&replayed), [Some(1), None, Some(4)]);
+}
+
+#[test]
+fn damage_in_the_last_segment_costs_nothing_behind_it() {
+    let dir = TempDir::new().expect("made");
+    append(&open(dir.path()).0, 1..=3);
+    let segment = segments(dir.path()).remove(0);
+    let mut bytes = std::fs::read(&segment).expect("readable");
+    let middle = format::HEADER_BYTES + (bytes.len() - format::HEADER_BYTES) / 2;
+    bytes[middle] ^= 1;
+    std::fs::write(&segment, bytes).expect("written");
+    let (wal, replayed) = open_with(options(dir.path()));
+    assert_eq!(seqs(&replayed), [Some(1), None, Some(3)]);
+    assert_eq!(block_on(wal.append(record(4))).expect("appended"), 4);
+}
+
+#[test]
+fn a_damaged_segment_is_put_aside_when_it_is_released() {
+    let (dir, wal, replayed) = with_damaged_second(|length| length / 2);
+    wal.quarantine(replayed[1].as_ref().expect_err("damaged"));
+    assert_eq!(wal.release(4).expect("released"), 2);
+    let mut names: Vec<_> = std::fs::read_dir(dir.path())
+        .expect("readable")
+        .map(|entry| entry.expect("readable").file_name().into_string().expect("text"))
+        .collect();
+    names.sort();
+    let expected = ["00000000000000000001.wal.damaged", "00000000000000000005.wal", "lock", "writer"];
+    assert_eq!(names, expected);
 }
 
 #[test]
@@ -319,7 +369,7 @@ fn a_failed_write_or_sync_refuses_its_records_and_the_next_ones_are_kept() {
         let dir = TempDir::new().expect("made");
         let disk = FaultyDisk::new(1);
         let sink = Committed::default();
-        let opened = Wal::open_on(Box::new(disk.clone()), options(dir.path()), Collect(Arc::clone(&sink)));
+        let opened = Wal::open(on(&disk, options(dir.path())), Collect(Arc::clone(&sink)));
         let (wal, _) = opened.expect("opens");
         append(&wal, [1]);
         disk.fail_next(step);
@@ -339,8 +389,7 @@ fn a_failed_write_or_sync_refuses_its_records_and_the_next_ones_are_kept() {
 fn a_segment_that_cannot_be_made_is_tried_again() {
     let dir = TempDir::new().expect("made");
     let disk = FaultyDisk::new(1);
-    let opened =
-        Wal::open_on(Box::new(disk.clone()), tiny_segments(dir.path()), Collect(Committed::default()));
+    let opened = Wal::open(on(&disk, tiny_segments(dir.path())), Collect(Committed::default()));
     let (wal, _) = opened.expect("opens");
     append(&wal, [1]);
     disk.fail_next(Step::Create);

@@ -41,9 +41,9 @@ fn deletes_fail_one_by_one() {
 fn after_a_crash_nothing_works() {
     for (last, has_effect) in [(Fault::BeforeEffect, false), (Fault::AfterEffect, true)] {
         let store = store();
-        store.crash_after(1, last);
-        assert!(put(&store, "a") && !store.has_crashed());
-        assert!(!put(&store, "b") && store.has_crashed());
+        store.fuse().blow_after(1, last);
+        assert!(put(&store, "a") && !store.fuse().has_blown());
+        assert!(!put(&store, "b") && store.fuse().has_blown());
         assert!(!put(&store, "c"));
         assert_eq!(["a", "b", "c"].map(|name| holds(&store, name)), [true, has_effect, false]);
         store.heal();

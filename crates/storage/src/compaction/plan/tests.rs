@@ -27,6 +27,7 @@ fn cut(minute: u64, rows: u64) -> BlockMeta {
         wal: None,
         level: 0,
         stored: end,
+        file: None,
     }
 }
 
@@ -52,6 +53,7 @@ fn done(job: &Job, number: u64) -> BlockMeta {
         wal: None,
         level: job.level,
         stored: job.inputs.iter().map(|block| block.stored).max().expect("inputs"),
+        file: None,
     }
 }
 

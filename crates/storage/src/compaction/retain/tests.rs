@@ -16,6 +16,7 @@ fn block(stored: u64, bytes: u64) -> BlockMeta {
         wal: None,
         level: 0,
         stored,
+        file: None,
     }
 }
 

@@ -165,13 +165,13 @@ async fn crash_once(seed: u64, calls: u64, last: Fault) -> bool {
     let answer = world.answer().await;
     world.clock.advance(LATER);
     let before = world.snapshot().await;
-    world.store.crash_after(calls, last);
+    world.store.fuse().blow_after(calls, last);
     let compactor = world.compactor();
     for _ in 0..4 {
         compactor.round().await;
         world.clock.advance(Duration::from_secs(700));
     }
-    let crashed = world.store.has_crashed();
+    let crashed = world.store.fuse().has_blown();
     world.restart().await;
     let after = world.snapshot().await;
     let old_or_new = ids(&after.blocks) == ids(&inputs) || after.blocks.len() == 1;

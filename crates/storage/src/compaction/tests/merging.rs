@@ -209,7 +209,7 @@ async fn a_block_of_format_1_becomes_one_of_the_newest() {
     let sample = world.add(&TraceGenerator::new(19).traces(1, 1)).await;
     let path = paths::block_prefix(&TenantId::single(), sample.id).join(crate::block::SPANS_FILE);
     world.store.put(&path, bytes.into()).await.expect("puts");
-    let old = BlockMeta { rows: 120, traces: 120, format: 1, ..sample };
+    let old = BlockMeta { rows: 120, traces: 120, format: 1, file: None, ..sample };
     let spans = world.read(&old).await;
     let catalog = world.catalog().await;
     let as_old = |snapshot: &Snapshot| Some(Snapshot { blocks: vec![old.clone()], ..snapshot.clone() });

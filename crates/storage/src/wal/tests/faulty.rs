@@ -1,10 +1,9 @@
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 
+use vivace_base::{AppendFile, FileSystem, Lock, ReadFile, SystemFiles};
 use vivace_testkit::SeededRandomness;
-
-use crate::wal::disk::{Disk, LocalDisk, SegmentFile};
 
 /// What the log asks of a disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -103,15 +102,40 @@ impl Plan {
     }
 }
 
-impl Disk for FaultyDisk {
-    fn create(&self, path: &Path) -> io::Result<Box<dyn SegmentFile>> {
+impl FileSystem for FaultyDisk {
+    fn create_dir_all(&self, dir: &Path) -> io::Result<()> {
+        SystemFiles.create_dir_all(dir)
+    }
+
+    fn lock(&self, path: &Path) -> io::Result<Option<Lock>> {
+        SystemFiles.lock(path)
+    }
+
+    fn create(&self, path: &Path) -> io::Result<Box<dyn AppendFile>> {
         self.0.check(Step::Create)?;
-        Ok(Box::new(FaultyFile { inner: LocalDisk.create(path)?, plan: Arc::clone(&self.0) }))
+        Ok(Box::new(FaultyFile { inner: SystemFiles.create(path)?, plan: Arc::clone(&self.0) }))
+    }
+
+    fn open(&self, path: &Path) -> io::Result<Box<dyn ReadFile>> {
+        SystemFiles.open(path)
+    }
+
+    fn truncate(&self, path: &Path, length: u64) -> io::Result<()> {
+        self.0.check(Step::Truncate)?;
+        SystemFiles.truncate(path, length)
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        SystemFiles.rename(from, to)
     }
 
     fn remove(&self, path: &Path) -> io::Result<()> {
         self.0.check(Step::Remove)?;
-        LocalDisk.remove(path)
+        SystemFiles.remove(path)
+    }
+
+    fn list(&self, dir: &Path) -> io::Result<Vec<PathBuf>> {
+        SystemFiles.list(dir)
     }
 
     fn sync_dir(&self, _dir: &Path) -> io::Result<()> {
@@ -121,27 +145,22 @@ impl Disk for FaultyDisk {
 
 #[derive(Debug)]
 struct FaultyFile {
-    inner: Box<dyn SegmentFile>,
+    inner: Box<dyn AppendFile>,
     plan: Arc<Plan>,
 }
 
-impl SegmentFile for FaultyFile {
+impl AppendFile for FaultyFile {
     /// A failed write leaves a part of it behind.
-    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+    fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
         if let Err(error) = self.plan.check(Step::Write) {
-            self.inner.write(&bytes[..self.plan.random.index(bytes.len() + 1)])?;
+            self.inner.append(&bytes[..self.plan.random.index(bytes.len() + 1)])?;
             return Err(error);
         }
-        self.inner.write(bytes)
+        self.inner.append(bytes)
     }
 
     fn sync(&mut self) -> io::Result<()> {
         self.plan.pass_gate();
         self.plan.check(Step::Sync)
-    }
-
-    fn truncate(&mut self, length: u64) -> io::Result<()> {
-        self.plan.check(Step::Truncate)?;
-        self.inner.truncate(length)
     }
 }

@@ -67,9 +67,9 @@ impl Simulation {
     fn open(&mut self) -> Arc<Wal<u32>> {
         self.disk.fail_at_random(0);
         let segment_bytes = *self.random.pick(&[1, 200, 1 << 20]);
-        let options = WalOptions { segment_bytes, ..options(self.dir.path()) };
+        let options = on(&self.disk, WalOptions { segment_bytes, ..options(self.dir.path()) });
         let sink = Collect(Committed::default());
-        let (wal, replay) = Wal::open_on(Box::new(self.disk.clone()), options, sink).expect("opens");
+        let (wal, replay) = Wal::open(options, sink).expect("opens");
         let (replayed, damaged): (Vec<_>, Vec<_>) = replay.partition(Result::is_ok);
         let tolerated = self.disk.truncations_failed() > 0;
         assert!(damaged.is_empty() || tolerated, "damage without a failed truncation: {damaged:?}");
