@@ -40,6 +40,7 @@ pub struct ServerBuilder {
     otlp_grpc_listen: String,
     environment: Vec<(String, String)>,
     cgroup: Option<Arc<MemoryCgroup>>,
+    data_dir: Option<PathBuf>,
 }
 
 /// A running server, killed when dropped. Its log is printed when the test fails.
@@ -72,12 +73,19 @@ impl ServerBuilder {
             otlp_grpc_listen: any(),
             environment: Vec::new(),
             cgroup: None,
+            data_dir: None,
         }
     }
 
     /// The data directory.
     pub fn data_dir(&self) -> PathBuf {
-        self.dir.path().join("data")
+        self.data_dir.clone().unwrap_or_else(|| self.dir.path().join("data"))
+    }
+
+    /// Keeps the data there.
+    pub fn on_data_dir(mut self, folder: &Path) -> Self {
+        self.data_dir = Some(folder.to_owned());
+        self
     }
 
     /// Adds a command-line argument.

@@ -1,4 +1,4 @@
-use vivace_base::{ErrorKind, MemoryRefused};
+use vivace_base::{ByteSize, ErrorKind, MemoryRefused};
 use vivace_storage::{BlockError, CatalogError, WalError};
 
 /// Why a batch was not taken, or a block not made.
@@ -15,6 +15,16 @@ pub enum IngestError {
     /// No memory for it now.
     #[error("{0}; retry later")]
     NoMemory(#[from] MemoryRefused),
+    /// Blocks cannot be made as fast as spans come, or at all, and the write-ahead log has its largest size.
+    #[error(
+        "the write-ahead log has {bytes} of at most {limit}, which wait to become blocks; retry later or raise `max_wal_bytes`"
+    )]
+    LogFull {
+        /// What it has.
+        bytes: ByteSize,
+        /// What it may have.
+        limit: ByteSize,
+    },
     /// The write-ahead log failed.
     #[error(transparent)]
     Wal(#[from] WalError),
@@ -34,7 +44,7 @@ impl IngestError {
     pub fn kind(&self) -> ErrorKind {
         match self {
             Self::Malformed { .. } => ErrorKind::InvalidInput,
-            Self::NoMemory(_) => ErrorKind::Overloaded,
+            Self::NoMemory(_) | Self::LogFull { .. } => ErrorKind::Overloaded,
             Self::Wal(error) => error.kind(),
             Self::Catalog(error) => error.kind(),
             Self::Block(error) => error.kind(),

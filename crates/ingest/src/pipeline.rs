@@ -31,6 +31,8 @@ const OTLP_PROTOBUF: u8 = 1;
 const CUT_OTLP_PROTOBUF: u8 = 2;
 /// Requests above this many bytes are converted on a thread of their own, so that they hold up nobody.
 const LARGE_REQUEST: usize = 256 * 1024;
+/// The log's newest file stays when all of it is in blocks, so a smaller log could be full for good.
+const SMALLEST_LOG: ByteSize = ByteSize::from_mib(32);
 /// How long a batch waits for room in the head before it is refused: this often, this long.
 const ROOM_TRIES: u32 = 20;
 const ROOM_PAUSE: Duration = Duration::from_millis(100);
@@ -40,6 +42,8 @@ const ROOM_PAUSE: Duration = Duration::from_millis(100);
 pub struct IngestOptions {
     /// Where the write-ahead log lives.
     pub wal_dir: PathBuf,
+    /// Batches are refused while the log has so much: it waits for blocks, which the object store may not take.
+    pub max_wal_bytes: ByteSize,
     /// A tenant's head is cut into a block when it holds this much.
     pub max_block_bytes: ByteSize,
     /// A tenant's head is cut into a block when its oldest span has been in it this long.
@@ -158,6 +162,7 @@ pub struct Ingest {
     cutter: Arc<Cutter>,
     catalogs: Arc<Catalogs>,
     budget: Arc<MemoryBudget>,
+    max_wal_bytes: ByteSize,
     policies: Arc<dyn IngestPolicies>,
     clock: Arc<dyn Clock>,
     order: Arc<AttributeOrder>,
@@ -190,6 +195,7 @@ impl Ingest {
             cutter,
             catalogs,
             budget,
+            max_wal_bytes: options.max_wal_bytes.max(SMALLEST_LOG),
             policies,
             clock,
             order,
@@ -238,6 +244,7 @@ impl Ingest {
         if outcome.accepted == 0 {
             return Ok(outcome);
         }
+        self.refuse_when_full()?;
         self.catalogs.get_or_create(tenant).await?;
         let attachment = self.prepare(spans).await?;
         let bytes = payload.len() as u64;
@@ -250,6 +257,16 @@ impl Ingest {
         self.counters.spans.fetch_add(outcome.accepted, Ordering::Relaxed);
         self.counters.bytes.fetch_add(bytes, Ordering::Relaxed);
         Ok(outcome)
+    }
+
+    /// The log keeps what no block has; its newest file stays, however much of it is in blocks.
+    fn refuse_when_full(&self) -> Result<(), IngestError> {
+        let (bytes, limit) = (ByteSize::from_bytes(self.wal.stats().bytes), self.max_wal_bytes);
+        if bytes < limit {
+            return Ok(());
+        }
+        self.cutter.relieve();
+        Err(IngestError::LogFull { bytes, limit })
     }
 
     async fn decode(&self, payload: Bytes, max_attribute_bytes: usize) -> Result<Columns, IngestError> {

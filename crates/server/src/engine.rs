@@ -68,6 +68,7 @@ pub(crate) async fn start_engine(
     let catalogs = Arc::new(Catalogs::open_all(Arc::clone(&store), Arc::clone(&randomness)).await?);
     let options = IngestOptions {
         wal_dir,
+        max_wal_bytes: config.max_wal_bytes,
         max_block_bytes: config.max_block_bytes,
         max_block_age: config.max_block_age,
     };

@@ -138,6 +138,7 @@ impl Store {
         let catalogs = Arc::new(catalogs.expect("an empty store opens"));
         let options = IngestOptions {
             wal_dir: directory.path().join("wal"),
+            max_wal_bytes: ByteSize::from_mib(1024),
             max_block_bytes: AMPLE,
             max_block_age: NEVER,
         };

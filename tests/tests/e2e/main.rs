@@ -17,6 +17,7 @@ mod mcp;
 mod memory;
 mod metrics;
 mod pprof;
+mod pressure;
 mod prometheus;
 mod s3;
 mod sdk;

@@ -41,6 +41,7 @@ impl World {
             Catalogs::open_all(Arc::clone(&store), Arc::clone(&randomness)).await.expect("catalogs");
         let options = IngestOptions {
             wal_dir: self.dir.path().join("wal"),
+            max_wal_bytes: ByteSize::from_mib(1024),
             max_block_bytes: BLOCK,
             max_block_age: Duration::from_secs(3600),
         };
