@@ -15,6 +15,7 @@ use crate::graph::{CorrectionsCache, CorrectionsOf, service_graph};
 use crate::metrics::metrics;
 use crate::repeats::{RepeatsCache, RepeatsOf};
 use crate::search::{SearchContext, search};
+use crate::slots::Slots;
 use crate::source::{Damage, Piece, Source};
 use crate::spread::SpreadCache;
 use crate::tags;
@@ -85,6 +86,7 @@ pub struct QueryEngine {
     context: QueryContext,
     options: QueryOptions,
     admission: Admission,
+    slots: Arc<Slots>,
     searches: Flights<SearchResponse>,
     measurements: Flights<MetricsResponse>,
     blocks: Arc<OpenBlocks>,
@@ -97,12 +99,14 @@ impl QueryEngine {
     /// An engine over the given head and blocks.
     pub fn new(options: QueryOptions, context: QueryContext) -> Self {
         let budget = Arc::clone(&context.budget);
+        let slots = Slots::new(options.parallelism);
         let admission = Admission::new(budget, options.max_concurrent, options.max_waiting);
         let blocks = OpenBlocks::new(Arc::clone(&context.store), Arc::clone(&context.budget));
         Self {
             context,
             options,
             admission,
+            slots,
             searches: Flights::default(),
             measurements: Flights::default(),
             blocks,
@@ -298,7 +302,8 @@ impl QueryEngine {
     }
 
     fn search_context<'a>(&self, source: Arc<Source>, memory: &'a Arc<MemoryBudget>) -> SearchContext<'a> {
-        SearchContext { budget: memory, source, parallelism: self.options.parallelism.max(1) }
+        let parallelism = self.options.parallelism.max(1);
+        SearchContext { budget: memory, source, parallelism, work: self.slots.work() }
     }
 
     /// Which spans there are now: two answers about the same have the same.

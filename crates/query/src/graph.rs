@@ -165,7 +165,11 @@ impl Crew<'_, '_> {
         while self.running.len() >= self.context.parallelism {
             self.take().await?;
         }
-        self.running.spawn(task);
+        let work = Arc::clone(&self.context.work);
+        self.running.spawn(async move {
+            let _slot = work.slot().await;
+            task.await
+        });
         Ok(())
     }
 

@@ -19,6 +19,7 @@ mod portions;
 mod prune;
 mod repeats;
 mod search;
+mod slots;
 mod source;
 mod spread;
 mod tags;

@@ -186,6 +186,8 @@ impl Looker {
             };
             let (portion, others) = rest.split_at(rest.iter().take_while(fits).count());
             rest = others;
+            // Decoding takes long without ever waiting for anything.
+            tokio::task::yield_now().await;
             let place = |entry: &usize| vec![Place { piece: looked.piece, entry: *entry }];
             let places: Vec<_> = portion.iter().map(place).collect();
             if !self.assemble_places(&places, &mut each).await? {

@@ -14,6 +14,7 @@ use crate::hits;
 use crate::look::{Looked, Looker};
 use crate::pipeline::evaluate;
 use crate::plan::SearchPlan;
+use crate::slots::Work;
 use crate::source::Source;
 use crate::spread::Place;
 use crate::walk::{Unit, Units, Wanted};
@@ -25,6 +26,8 @@ pub(crate) struct SearchContext<'a> {
     pub(crate) source: Arc<Source>,
     /// On how many threads the query runs.
     pub(crate) parallelism: usize,
+    /// Where it gets a core for each unit.
+    pub(crate) work: Arc<Work>,
 }
 
 /// What the tasks of one search share.
@@ -69,8 +72,11 @@ pub(crate) async fn search(
             && units.newest().is_some_and(|start| newest.may_take(start))
             && let Some(unit) = units.next().await?
         {
-            let job = Arc::clone(&job);
-            running.spawn(async move { job.run(unit).await });
+            let (job, work) = (Arc::clone(&job), Arc::clone(&context.work));
+            running.spawn(async move {
+                let _slot = work.slot().await;
+                job.run(unit).await
+            });
         }
         let Some(finished) = running.join_next().await else { break };
         let found = finished.map_err(|error| QueryError::Execution(format!("a task failed: {error}")))??;
@@ -266,6 +272,7 @@ pub(crate) async fn every_trace(
     let looker = Looker { source, budget, wanted, assembled };
     let mut units = Units::new(&looker.source, &looker.wanted, context.budget).await?;
     while let Some(unit) = units.next().await? {
+        let _slot = context.work.slot().await;
         match unit {
             Unit::Run { piece, entries } => {
                 let Some(looked) = looker.look(piece, entries).await? else { continue };

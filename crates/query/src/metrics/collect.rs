@@ -137,7 +137,11 @@ impl<'c, 's, 'p> Crew<'c, 's, 'p> {
         while self.running.len() >= self.context.parallelism {
             self.take().await?;
         }
-        self.running.spawn(task);
+        let work = Arc::clone(&self.context.work);
+        self.running.spawn(async move {
+            let _slot = work.slot().await;
+            task.await
+        });
         Ok(())
     }
 

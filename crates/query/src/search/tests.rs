@@ -27,7 +27,12 @@ fn request(query: &str) -> SearchRequest {
 
 async fn found(world: &World, query: &str) -> SearchResponse {
     let source = world.source().await;
-    let context = SearchContext { budget: &world.budget, source: Arc::new(source), parallelism: 2 };
+    let context = SearchContext {
+        budget: &world.budget,
+        source: Arc::new(source),
+        parallelism: 2,
+        work: crate::slots::Slots::new(2).work(),
+    };
     let mut response = SearchResponse::default();
     search(&context, &request(query), &mut response, &mut |_| {}).await.expect("searches");
     response.partial = context.source.partial();
@@ -36,7 +41,12 @@ async fn found(world: &World, query: &str) -> SearchResponse {
 
 async fn measured(world: &World, query: &str) -> crate::MetricsResponse {
     let source = world.source().await;
-    let context = SearchContext { budget: &world.budget, source: Arc::new(source), parallelism: 2 };
+    let context = SearchContext {
+        budget: &world.budget,
+        source: Arc::new(source),
+        parallelism: 2,
+        work: crate::slots::Slots::new(2).work(),
+    };
     let window =
         MetricsWindow::Range { start: BASE_TIME - SECOND, end: BASE_TIME + 100 * SECOND, step: SECOND };
     let query = parse_validated(query).expect("TraceQL");

@@ -123,7 +123,12 @@ impl World {
         let spread =
             SpreadCache::default().find(&tenants, &self.pieces, &damage, &self.budget).await.expect("finds");
         let source = Source::new(self.pieces.clone(), spread, damage, self.blocks.len() as u32, 1);
-        SearchContext { budget: &self.budget, source: Arc::new(source), parallelism: 2 }
+        SearchContext {
+            budget: &self.budget,
+            source: Arc::new(source),
+            parallelism: 2,
+            work: crate::slots::Slots::new(2).work(),
+        }
     }
 
     async fn names(&self, filter: Option<&str>, range: TimeRange, limit: usize) -> TagNames {
