@@ -123,7 +123,7 @@ impl Simulation {
         // Numbers that were given to nobody are covered by a later one.
         world.send(&process).await;
         process.ingest.flush().await.expect("blocks are stored");
-        assert_eq!(process.ingest.stats().head_spans, 0);
+        assert_eq!(process.ingest.stats().head_spans(), 0);
         world.settle(&process, Duration::from_secs(6 * 3600)).await;
         world.audit(&process).await;
         world.check_garbage().await;
@@ -148,7 +148,7 @@ impl World {
                     let stats = process.ingest.stats();
                     self.note(format!(
                         "started with {} spans in the head, {}",
-                        stats.head_spans,
+                        stats.head_spans(),
                         self.disk()
                     ));
                     return Some(process);
@@ -172,7 +172,7 @@ impl World {
     async fn restart(&mut self) -> Process {
         let process = Process::start(self).await.expect("a healthy server starts");
         let stats = process.ingest.stats();
-        self.note(format!("started with {} spans in the head, {}", stats.head_spans, self.disk()));
+        self.note(format!("started with {} spans in the head, {}", stats.head_spans(), self.disk()));
         self.audit(&process).await;
         process
     }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use vivace_base::{ByteSize, Clock, MemoryBudget, Randomness};
-use vivace_ingest::{Ingest, IngestContext, IngestOptions};
-use vivace_query::{QueryContext, QueryEngine, QueryOptions};
+use vivace_ingest::{Ingest, IngestContext, IngestOptions, IngestPolicy};
+use vivace_query::{QueryContext, QueryEngine, QueryOptions, QueryPolicy};
 use vivace_storage::{Catalogs, CompactionContext, Compactor};
 
 use super::world::World;
@@ -45,6 +45,7 @@ impl Process {
             budget: Arc::clone(&budget),
             clock: Arc::clone(&clock),
             randomness: Arc::clone(&randomness),
+            policies: Arc::new(IngestPolicy { max_attribute_bytes: usize::MAX }),
         };
         let ingest = Ingest::open(options, context).await.map_err(|error| error.to_string())?;
         let (options, policy) = world.compaction();
@@ -56,12 +57,14 @@ impl Process {
             randomness,
         };
         let compactor = Compactor::new(options, Arc::new(policy), context);
-        let options = QueryOptions { max_concurrent: 2, max_waiting: 2, deadline: never, parallelism: 1 };
+        let options = QueryOptions { max_concurrent: 2, max_waiting: 2, parallelism: 1 };
+        let policy = QueryPolicy { deadline: never, max_bytes_scanned: None, max_concurrent: 2 };
         let context = QueryContext {
             store: Arc::clone(&world.objects),
             catalogs: Arc::clone(&catalogs),
             live: ingest.live(),
             budget,
+            policies: Arc::new(policy),
         };
         Ok(Self { ingest, catalogs, compactor, engine: QueryEngine::new(options, context) })
     }
