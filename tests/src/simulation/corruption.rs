@@ -184,7 +184,7 @@ impl Stored {
     /// The log, cut off before each record of its newest segment.
     fn with_torn_log(&self) -> Vec<Self> {
         let is_segment = |path: &&PathBuf| path.extension().is_some_and(|extension| extension == "wal");
-        let newest = self.files.keys().filter(is_segment).next_back().expect("a segment");
+        let newest = self.files.keys().rfind(is_segment).expect("a segment");
         let bytes = &self.files[newest];
         let (mut at, mut torn) = (WAL_HEADER, Vec::new());
         while at < bytes.len() {

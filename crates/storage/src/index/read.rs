@@ -265,16 +265,20 @@ impl Debug for BlockIndex {
 }
 
 async fn read(store: &dyn ObjectStore, path: &Path, range: Range<u64>) -> Result<Bytes, IndexError> {
-    store.get_range(path, range).await.map_err(|error| {
-        let kind = match error {
-            object_store::Error::NotFound { .. } => ErrorKind::Corrupt,
-            _ => ErrorKind::Unavailable,
-        };
-        if kind == ErrorKind::Corrupt {
-            damage::found(Damaged::Index, path.as_ref(), "it is missing");
-        }
-        IndexError::Store { path: path.to_string(), reason: error.to_string(), kind }
-    })
+    let error = match store.get_range(path, range.clone()).await {
+        Ok(bytes) => return Ok(bytes),
+        Err(error) => error,
+    };
+    if matches!(error, object_store::Error::NotFound { .. }) {
+        damage::found(Damaged::Index, path.as_ref(), "it is missing");
+        let (path, reason) = (path.to_string(), error.to_string());
+        return Err(IndexError::Store { path, reason, kind: ErrorKind::Corrupt });
+    }
+    // Stores refuse to read behind the end of an object as they do for other reasons.
+    if store.head(path).await.is_ok_and(|object| object.size <= range.start) {
+        return Err(damaged(path, "it is cut off"));
+    }
+    Err(IndexError::Store { path: path.to_string(), reason: error.to_string(), kind: ErrorKind::Unavailable })
 }
 
 /// The section of tags, its keys in memory.
