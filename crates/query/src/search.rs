@@ -73,10 +73,7 @@ pub(crate) async fn search(
             && let Some(unit) = units.next().await?
         {
             let (job, work) = (Arc::clone(&job), Arc::clone(&context.work));
-            running.spawn(async move {
-                let _slot = work.slot().await;
-                job.run(unit).await
-            });
+            running.spawn(work.run(async move { job.run(unit).await }));
         }
         let Some(finished) = running.join_next().await else { break };
         let found = finished.map_err(|error| QueryError::Execution(format!("a task failed: {error}")))??;

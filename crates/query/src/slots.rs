@@ -1,12 +1,17 @@
 //! Who computes: as many units of work at a time as there are cores, those of queries that have worked the least first. So a
 //! query that scans for long does not hold up one that is done in milliseconds.
 
+use std::fmt::Display;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use futures::future::{AbortHandle, abortable};
+use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
+
+use crate::QueryError;
 
 /// A query that has worked for longer leaves a core to others, as long as there are any.
 const LONG: Duration = Duration::from_millis(250);
@@ -81,6 +86,11 @@ impl Slots {
         }
     }
 
+    /// Takes those off the list who have gone away.
+    fn forget_the_gone(&self) -> Vec<Waiter> {
+        self.lock().waiting.extract_if(.., |waiter| waiter.slot.is_closed()).collect()
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -101,12 +111,35 @@ impl State {
 }
 
 impl Work {
+    /// Runs a unit once there is a core, on a thread that it may keep busy: those that answer requests stay free. When the
+    /// returned future is dropped, the unit ends where it next yields.
+    pub(crate) async fn run<T: Send + 'static>(
+        self: Arc<Self>,
+        unit: impl Future<Output = Result<T, QueryError>> + Send + 'static,
+    ) -> Result<T, QueryError> {
+        let slot = self.slot().await;
+        let (unit, abort) = abortable(unit);
+        let _abort = AbortOnDrop(abort);
+        let runtime = Handle::current();
+        let compute = move || {
+            let _slot = slot;
+            runtime.block_on(unit)
+        };
+        let failed = |error: &dyn Display| QueryError::Execution(format!("a task failed: {error}"));
+        match tokio::task::spawn_blocking(compute).await {
+            Ok(Ok(outcome)) => outcome,
+            Ok(Err(aborted)) => Err(failed(&aborted)),
+            Err(error) => Err(failed(&error)),
+        }
+    }
+
     /// Waits for a core.
     pub(crate) async fn slot(self: &Arc<Self>) -> Slot {
         let spent = Duration::from_nanos(self.nanos.load(Ordering::Relaxed));
         let waiting = {
+            // Their work may end with them, which needs the lock: dropped behind it.
+            let _gone = self.slots.forget_the_gone();
             let mut state = self.slots.lock();
-            state.waiting.retain(|waiter| !waiter.slot.is_closed());
             if state.may_run(self.slots.cores, spent) {
                 return state.take(self, spent);
             }
@@ -119,6 +152,14 @@ impl Work {
             // Cannot be: a waiter is only taken off the list to be given a slot, or when it has gone away.
             Err(_) => self.slots.lock().take(self, spent),
         }
+    }
+}
+
+struct AbortOnDrop(AbortHandle);
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        self.0.abort();
     }
 }
 
@@ -182,6 +223,21 @@ mod tests {
         drop(other);
         drop(two.now_or_never().expect("it is alone again"));
         drop(one);
+    }
+
+    #[tokio::test]
+    async fn who_gives_up_may_be_the_last_of_its_query() {
+        let slots = Slots::new(1);
+        let (one, other) = (slots.work(), slots.work());
+        let held = one.slot().await;
+        let mut gone = Box::pin(async move { other.slot().await });
+        assert!((&mut gone).now_or_never().is_none());
+        drop(gone);
+        let mut next = Box::pin(one.slot());
+        assert!((&mut next).now_or_never().is_none());
+        assert_eq!(slots.lock().queries, 1);
+        drop(held);
+        drop(next.now_or_never().expect("its turn"));
     }
 
     #[tokio::test]

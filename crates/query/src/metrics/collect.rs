@@ -137,11 +137,7 @@ impl<'c, 's, 'p> Crew<'c, 's, 'p> {
         while self.running.len() >= self.context.parallelism {
             self.take().await?;
         }
-        let work = Arc::clone(&self.context.work);
-        self.running.spawn(async move {
-            let _slot = work.slot().await;
-            task.await
-        });
+        self.running.spawn(Arc::clone(&self.context.work).run(task));
         Ok(())
     }
 
