@@ -23,7 +23,7 @@ pub(crate) const TARGET: Target =
 
 const BUDGET: u64 = 16 << 20;
 /// The block beside the index.
-const SPANS: &[u8] = include_bytes!("../../testdata/block-v2/spans.parquet");
+const SPANS: &[u8] = include_bytes!("../../testdata/block-v3/spans.parquet");
 
 /// In place of a reference, in input that [`assemble`] makes an index of: to the next of the section's chunks.
 pub(crate) const REFERENCE: &[u8; 20] = b"<reference to chunk>";
@@ -223,7 +223,7 @@ mod tests {
     }
 
     fn seeds() -> Vec<Vec<u8>> {
-        let raw = ["block-v1/index.bin", "block-v2/index.bin"].map(example);
+        let raw = ["block-v1/index.bin", "block-v3/index.bin"].map(example);
         let apart: Vec<_> = raw.iter().map(|index| taken_apart(index)).collect();
         [raw.to_vec(), apart, found("index")].concat()
     }
@@ -232,7 +232,7 @@ mod tests {
     fn an_index_taken_apart_and_assembled_is_whole() {
         let path = object_store::path::Path::from(INDEX_FILE);
         block_on(async {
-            let assembled = assemble(&taken_apart(&example("block-v2/index.bin")));
+            let assembled = assemble(&taken_apart(&example("block-v3/index.bin")));
             let store = InMemory::new();
             store.put(&path, assembled.into()).await.expect("memory takes it");
             let budget = MemoryBudget::new(ByteSize::from_bytes(BUDGET));

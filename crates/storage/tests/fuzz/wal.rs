@@ -5,16 +5,17 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use futures::executor::block_on;
-use tempfile::TempDir;
 use vivace_base::{SystemClock, SystemRandomness};
 use vivace_model::TenantId;
 use vivace_storage::wal::{CommitSink, Record, Replayed, Seq, Wal, WalOptions};
 use vivace_storage::{Replay, WalError};
 use vivace_testkit::fuzz::Target;
+use vivace_testkit::{Fuse, SeededRandomness, SimulatedFiles};
 
 /// The copy of a record that is read, and buffers of files.
 pub(crate) const TARGET: Target = Target { name: "wal", check, memory: 512 << 10, memory_per_byte: 8 };
 
+const FOLDER: &str = "/wal";
 const HEADER: usize = 24;
 const FRAME: usize = 8;
 /// Of the first byte of input: checksums are made to match.
@@ -35,28 +36,24 @@ fn check(input: &[u8]) {
         repair(&mut segment);
     }
     let first = segment.get(12..20).and_then(|bytes| bytes.try_into().ok()).map_or(1, Seq::from_le_bytes);
-    let folder = folder();
-    let path = path(folder.path(), first);
-    std::fs::write(&path, &segment).expect("a file");
+    let files = files();
+    files.write(&path(first), &segment);
     if how & FOLLOWED != 0 && first < Seq::MAX / 2 {
         let next = first + (1 << 32);
-        std::fs::write(self::path(folder.path(), next), header(next)).expect("a file");
+        files.write(&path(next), &header(next));
     }
-    match open(folder.path()) {
-        Ok((wal, replay)) => keeps_what_it_read(folder.path(), wal, replay, first, segment.len()),
-        Err(error) => names_the_place(&error, folder.path(), segment.len()),
+    match open(&files) {
+        Ok((wal, replay)) => keeps_what_it_read(&files, wal, replay, first, segment.len()),
+        Err(error) => names_the_place(&error, segment.len()),
     }
 }
 
-/// A folder in memory, where the system has one: syncs would take all the time.
-fn folder() -> TempDir {
-    let memory = Path::new("/dev/shm");
-    let folder = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() };
-    folder.expect("a folder")
+fn files() -> SimulatedFiles {
+    SimulatedFiles::new(Arc::new(Fuse::default()), SeededRandomness::new(1))
 }
 
-fn path(folder: &Path, first: Seq) -> PathBuf {
-    folder.join(format!("{first:020}.wal"))
+fn path(first: Seq) -> PathBuf {
+    Path::new(FOLDER).join(format!("{first:020}.wal"))
 }
 
 fn header(first: Seq) -> Vec<u8> {
@@ -79,12 +76,13 @@ fn repair(segment: &mut [u8]) {
     }
 }
 
-fn open(folder: &Path) -> Result<(Arc<Wal<()>>, Replay), WalError> {
-    Wal::open(WalOptions::new(folder, Arc::new(SystemClock::default()), Arc::new(SystemRandomness)), Sink)
+fn open(files: &SimulatedFiles) -> Result<(Arc<Wal<()>>, Replay), WalError> {
+    let options = WalOptions::new(FOLDER, Arc::new(SystemClock::default()), Arc::new(SystemRandomness));
+    Wal::open(WalOptions { files: Arc::new(files.clone()), ..options }, Sink)
 }
 
-fn keeps_what_it_read(folder: &Path, wal: Arc<Wal<()>>, replay: Replay, first: Seq, length: usize) {
-    let records = read(replay, folder, length);
+fn keeps_what_it_read(files: &SimulatedFiles, wal: Arc<Wal<()>>, replay: Replay, first: Seq, length: usize) {
+    let records = read(replay, length);
     assert!(records.iter().map(|record| record.seq).is_sorted_by(|a, b| a < b), "{records:?}");
     assert!(
         records.first().is_none_or(|record| record.seq >= first),
@@ -96,24 +94,24 @@ fn keeps_what_it_read(folder: &Path, wal: Arc<Wal<()>>, replay: Replay, first: S
     let seq = block_on(wal.append(record)).expect("what is new is taken");
     assert!(records.iter().all(|record| record.seq < seq), "{records:?} before {seq}");
     drop(wal);
-    let again = open(folder).map(|(_, replay)| read(replay, folder, length));
+    let again = open(files).map(|(_, replay)| read(replay, length));
     let expected = [records, vec![Replayed { seq, tenant, format: 7, payload: appended }]].concat();
     assert_eq!(again.expect("opens again"), expected);
 }
 
 /// The records; errors are looked at.
-fn read(replay: Replay, folder: &Path, length: usize) -> Vec<Replayed> {
+fn read(replay: Replay, length: usize) -> Vec<Replayed> {
     let mut records = Vec::new();
     for record in replay {
         match record {
             Ok(record) => records.push(record),
-            Err(error) => names_the_place(&error, folder, length),
+            Err(error) => names_the_place(&error, length),
         }
     }
     records
 }
 
-fn names_the_place(error: &WalError, folder: &Path, length: usize) {
+fn names_the_place(error: &WalError, length: usize) {
     let path = match error {
         WalError::Corrupt { path, offset, .. } => {
             assert!(*offset <= length as u64, "{error}");
@@ -122,7 +120,7 @@ fn names_the_place(error: &WalError, folder: &Path, length: usize) {
         WalError::UnsupportedFormat { path, .. } => path,
         other => panic!("{other}"),
     };
-    assert!(path.starts_with(folder), "{error}");
+    assert!(path.starts_with(FOLDER), "{error}");
 }
 
 #[cfg(test)]
@@ -131,8 +129,8 @@ mod tests {
     use crate::{example, found, run};
 
     fn written() -> Vec<u8> {
-        let folder = folder();
-        let (wal, _) = open(folder.path()).expect("opens");
+        let files = files();
+        let (wal, _) = open(&files).expect("opens");
         for (tenant, payload) in [("a", &b""[..]), ("tenant-2", b"payload"), ("a", &[7; 300])] {
             let record = Record {
                 tenant: tenant.parse().expect("a tenant"),
@@ -143,7 +141,7 @@ mod tests {
             block_on(wal.append(record)).expect("appends");
         }
         wal.close();
-        std::fs::read(path(folder.path(), 1)).expect("the segment")
+        files.contents()[&path(1)].clone()
     }
 
     fn seeds() -> Vec<Vec<u8>> {
