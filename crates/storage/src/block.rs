@@ -3,6 +3,7 @@
 
 mod checked;
 mod conform;
+mod damage;
 mod file;
 mod join;
 mod layout;

@@ -21,6 +21,7 @@ use vivace_model::schema::{self, AttributeColumn, AttributeScope};
 use vivace_model::{TenantId, TimeRange};
 
 use super::checked::{CHECKSUMS_KEY, Checksums, FileCheck, Tail};
+use super::damage::{check_footer, contained, contained_stream};
 use super::lineage::Parents;
 use super::object::{ObjectFile, ReadMeter, TooMuchRead};
 use super::pages::PagesWanted;
@@ -133,13 +134,14 @@ impl BlockReader {
             });
         }
         let mut file = ObjectFile { store, path, meter: None, checksums: None };
-        let footer = match &meta.file {
-            Some(check) => read_checked(&mut file, check).await,
-            None => read_unchecked(&mut file).await,
-        };
-        let footer = footer.map_err(|error| unreadable(&file.path, &error))?;
-        let metadata = ArrowReaderMetadata::try_new(Arc::new(footer), ArrowReaderOptions::new())
-            .map_err(|error| unreadable(&file.path, &error))?;
+        let metadata = contained(async {
+            let footer = match &meta.file {
+                Some(check) => read_checked(&mut file, check).await?,
+                None => read_unchecked(&mut file).await?,
+            };
+            ArrowReaderMetadata::try_new(Arc::new(footer), ArrowReaderOptions::new())
+        });
+        let metadata = metadata.await.map_err(|error| unreadable(&file.path, &error))?;
         let checksums = file.checksums.as_ref().map_or(0, |checksums| checksums.memory());
         let (tables, footer_bytes) = (Arc::default(), metadata.metadata().memory_size() as u64 + checksums);
         Ok(Self {
@@ -382,7 +384,7 @@ impl BlockReader {
                 .resolve(&batch)
                 .map_err(|error| BlockError::Corrupt { path: path.to_string(), reason: error.to_string() })
         };
-        batches.map(resolve).boxed()
+        contained_stream(batches).map(resolve).boxed()
     }
 }
 
@@ -430,6 +432,7 @@ fn pieces(mut rest: RowSelection) -> Vec<RowSelection> {
 async fn read_checked(file: &mut ObjectFile, check: &FileCheck) -> Result<ParquetMetaData, ParquetError> {
     let mut tail = Tail::read(file, check).await?;
     let footer = footer_reader().load_and_finish(&mut tail, check.length).await?;
+    check_footer(&footer, check.length)?;
     let pairs = footer.file_metadata().key_value_metadata();
     let (checksums, others): (Vec<_>, Vec<_>) =
         pairs.into_iter().flatten().cloned().partition(|pair| pair.key == CHECKSUMS_KEY);
@@ -460,7 +463,10 @@ fn with_pairs(footer: ParquetMetaData, pairs: Vec<KeyValue>) -> ParquetMetaData 
 async fn read_unchecked(file: &mut ObjectFile) -> Result<ParquetMetaData, ParquetError> {
     let found = file.store.head(&file.path).await;
     let size = found.map_err(|error| ParquetError::External(Box::new(error)))?.size;
-    footer_reader().with_prefetch_hint(Some(limits::FOOTER_PREFETCH)).load_and_finish(file, size).await
+    let reader = footer_reader().with_prefetch_hint(Some(limits::FOOTER_PREFETCH));
+    let footer = reader.load_and_finish(file, size).await?;
+    check_footer(&footer, size)?;
+    Ok(footer)
 }
 
 fn footer_reader() -> ParquetMetaDataReader {

@@ -130,6 +130,9 @@ pub(super) fn decode(bytes: &[u8], version: u64, path: &str) -> Result<Stored, C
     if document.version != version {
         return Err(corrupt(format!("it says it is version {}", document.version)));
     }
+    if version == u64::MAX {
+        return Err(corrupt("no version can follow it".to_owned()));
+    }
     let blocks = document.blocks.into_iter().map(BlockMeta::try_from).collect::<Result<_, _>>();
     let tombstones = document.tombstones.into_iter().map(Tombstone::try_from).collect::<Result<_, _>>();
     let snapshot = Snapshot {

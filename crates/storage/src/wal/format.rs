@@ -19,6 +19,8 @@ pub(super) const FRAME_BYTES: usize = 4 + 4;
 const BODY_FIXED_BYTES: usize = 8 + 1 + 1;
 /// No record is shorter.
 pub(super) const MIN_RECORD_BYTES: usize = FRAME_BYTES + BODY_FIXED_BYTES;
+/// No log lives so long that its numbers come near this one.
+pub(super) const NO_SEQ: Seq = 1 << 62;
 
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Header {
@@ -55,7 +57,7 @@ pub(super) fn is_damaged_segment(path: &Path) -> bool {
 pub(super) fn first_seq(path: &Path) -> Option<Seq> {
     let digits = path.file_name()?.to_str()?.strip_suffix(".wal")?;
     let valid = digits.len() == 20 && digits.bytes().all(|b| b.is_ascii_digit());
-    valid.then(|| digits.parse().ok()).flatten()
+    valid.then(|| digits.parse().ok()).flatten().filter(|first| *first > 0)
 }
 
 pub(super) fn encode_header(first: Seq) -> [u8; HEADER_BYTES] {

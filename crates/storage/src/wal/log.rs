@@ -75,8 +75,17 @@ pub(super) fn open(options: &WalOptions) -> Result<Opened, WalError> {
         Some(last) => recover_last(files.as_ref(), &format::segment_path(dir, *last), *last)?,
         None => 1,
     };
+    if next_seq >= format::NO_SEQ {
+        return Err(WalError::Corrupt {
+            path: format::segment_path(dir, firsts.last().copied().unwrap_or(1)),
+            offset: 0,
+            reason: format!("it leads to record {next_seq}, and no log has so many"),
+            lost: "restore the file, or move it away to start without what it holds".to_owned(),
+        });
+    }
     let sealed = sealed(files.as_ref(), dir, &firsts, next_seq)?;
-    let replay = Replay::new(Arc::clone(files), sealed.iter().map(|segment| segment.path.clone()));
+    let segments = sealed.iter().map(|segment| (segment.path.clone(), segment.last));
+    let replay = Replay::new(Arc::clone(files), segments);
     let mut log = Log {
         files: Arc::clone(files),
         clock: Arc::clone(&options.clock),
@@ -325,7 +334,7 @@ fn recover_last(files: &dyn FileSystem, path: &Path, first: Seq) -> Result<Seq, 
 fn past_damaged(files: &dyn FileSystem, path: &Path, first: Seq) -> Result<Seq, WalError> {
     let length = length(files, path)?;
     let most_records = length.saturating_sub(HEADER_BYTES as u64).div_ceil(format::MIN_RECORD_BYTES as u64);
-    Ok(first + most_records)
+    Ok(first.saturating_add(most_records))
 }
 
 fn length(files: &dyn FileSystem, path: &Path) -> Result<u64, WalError> {

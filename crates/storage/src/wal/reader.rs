@@ -29,7 +29,8 @@ pub struct Replayed {
 #[derive(Debug)]
 pub struct Replay {
     files: Arc<dyn FileSystem>,
-    segments: VecDeque<PathBuf>,
+    /// Each with the last number that a record of it can have.
+    segments: VecDeque<(PathBuf, Seq)>,
     current: Option<SegmentReader>,
 }
 
@@ -43,6 +44,8 @@ pub(super) struct SegmentReader {
     offset: u64,
     /// No record from here on has a lower number; one that does is left over from another file.
     next_seq: Seq,
+    /// No record has a higher one, where that is known.
+    last: Seq,
     /// Read already, to see whether the segment can be read behind damage.
     ahead: Option<Body>,
 }
@@ -58,17 +61,20 @@ pub(super) enum Stop {
 }
 
 impl Replay {
-    pub(super) fn new(files: Arc<dyn FileSystem>, segments: impl IntoIterator<Item = PathBuf>) -> Self {
+    pub(super) fn new(
+        files: Arc<dyn FileSystem>,
+        segments: impl IntoIterator<Item = (PathBuf, Seq)>,
+    ) -> Self {
         Self { files, segments: segments.into_iter().collect(), current: None }
     }
 
     fn next_record(&mut self) -> Result<Option<Replayed>, WalError> {
         loop {
             if self.current.is_none() {
-                let Some(path) = self.segments.pop_front() else { return Ok(None) };
+                let Some((path, last)) = self.segments.pop_front() else { return Ok(None) };
                 let reader = SegmentReader::open(self.files.as_ref(), &path)
                     .map_err(|stop| stop.into_error(&path, 0))?;
-                self.current = Some(reader);
+                self.current = Some(SegmentReader { last, ..reader });
             }
             let Some(reader) = self.current.as_mut() else { continue };
             match reader.next_replayed() {
@@ -103,6 +109,7 @@ impl SegmentReader {
             length,
             offset: 0,
             next_seq: 0,
+            last: Seq::MAX,
             ahead: None,
         };
         let mut header = [0; HEADER_BYTES];
@@ -202,10 +209,12 @@ impl SegmentReader {
         let start = self.offset;
         let body = self.next_body().map_err(|stop| stop.into_error(&self.path, start))?;
         let Some(Body { seq, format, tenant, payload }) = body else { return Ok(None) };
+        let damaged = |reason: String| Stop::Damaged(reason).into_error(&self.path, start);
+        if seq > self.last {
+            return Err(damaged(format!("record {seq} stands before record {}", self.last + 1)));
+        }
         let tenant = std::str::from_utf8(&tenant).ok().and_then(|text| text.parse().ok());
-        let tenant = tenant.ok_or_else(|| {
-            Stop::Damaged("the record's tenant is no tenant id".to_owned()).into_error(&self.path, start)
-        })?;
+        let tenant = tenant.ok_or_else(|| damaged("the record's tenant is no tenant id".to_owned()))?;
         Ok(Some(Replayed { seq, tenant, format, payload }))
     }
 }
