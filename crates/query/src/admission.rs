@@ -19,6 +19,10 @@ use queue::{Place, Queue};
 const SHARE: u64 = 4;
 /// And one in so many when it needs more than that, once no other such query runs.
 const LARGE_SHARE: u64 = 2;
+/// A query that needs at most one part in so many is small: it waits for memory among small ones only.
+const SMALL: u64 = 16;
+/// How many small queries are begun anew at a time.
+const SMALL_AT_ONCE: usize = 4;
 /// A query that waits for memory looks again after this time, whether or not another has ended.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 /// How often a query is begun anew before it is refused for want of memory.
@@ -29,8 +33,9 @@ const TRIES: u32 = 8;
 pub(crate) struct Admission {
     budget: Arc<MemoryBudget>,
     queue: Arc<Queue>,
-    /// Of queries that memory was refused, one is begun anew at a time.
+    /// Of queries that memory was refused, one is begun anew at a time, or some small ones.
     again: Semaphore,
+    small_again: Semaphore,
     /// Of queries that need more than their share, one runs at a time.
     large: Semaphore,
     /// Told when a query has ended.
@@ -61,6 +66,8 @@ pub(crate) struct Turn<'a> {
     claim: Claim<'a>,
     place: Option<Place>,
     again: Option<SemaphorePermit<'a>>,
+    /// Whether that is a turn among small ones.
+    is_small: bool,
     large: Option<SemaphorePermit<'a>>,
     share: Option<Arc<MemoryBudget>>,
     /// Why the attempt before failed.
@@ -86,6 +93,7 @@ impl Admission {
             budget,
             queue: Queue::new(max_running, max_waiting),
             again: Semaphore::new(1),
+            small_again: Semaphore::new(SMALL_AT_ONCE),
             large: Semaphore::new(1),
             ended: Notify::new(),
             begun_anew: AtomicU64::new(0),
@@ -96,7 +104,8 @@ impl Admission {
     /// A query that has yet to begin.
     pub(crate) fn turn<'a>(&'a self, claim: Claim<'a>) -> Turn<'a> {
         let (place, again, large, share, refused) = Default::default();
-        Turn { admission: self, claim, place, again, large, share, refused, tried: 0, last: false }
+        let (is_small, tried, last) = (false, 0, false);
+        Turn { admission: self, claim, place, again, is_small, large, share, refused, tried, last }
     }
 
     pub(crate) fn stats(&self) -> AdmissionStats {
@@ -174,8 +183,14 @@ impl Turn<'_> {
         } else if refused.share_was_too_small {
             // There is no larger share: what does not fit is left out.
             self.last = true;
-        } else if self.large.is_none() && self.again.is_none() {
-            self.again = Some(turn(admission.again.acquire().await)?);
+        } else if self.large.is_none() {
+            let is_small = refused.needed <= admission.budget.limit().bytes() / SMALL;
+            if self.again.is_none() || self.is_small && !is_small {
+                self.again = None;
+                self.is_small = is_small;
+                let turns = if is_small { &admission.small_again } else { &admission.again };
+                self.again = Some(turn(turns.acquire().await)?);
+            }
         }
         self.last |= self.tried >= TRIES;
         if self.tried > 1 {
