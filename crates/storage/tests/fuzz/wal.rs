@@ -147,7 +147,19 @@ mod tests {
     fn seeds() -> Vec<Vec<u8>> {
         let segments = [example("wal-v1/00000000000000000041.wal"), written(), header(1)];
         let each = |how: u8| segments.iter().map(move |segment| [&[how], &segment[..]].concat());
-        (0..4).flat_map(each).chain(found("wal")).collect()
+        let numbered =
+            [0, 1 << 40, 1 << 62, Seq::MAX].map(|seq| [&[REPAIRED | FOLLOWED], &numbered(seq)[..]].concat());
+        (0..4).flat_map(each).chain(numbered).chain(found("wal")).collect()
+    }
+
+    /// A segment whose first record has this number.
+    fn numbered(seq: Seq) -> Vec<u8> {
+        let mut segment = written();
+        segment[HEADER + FRAME..][..8].copy_from_slice(&seq.to_le_bytes());
+        if seq == 0 {
+            segment[12..20].fill(0);
+        }
+        segment
     }
 
     #[test]
