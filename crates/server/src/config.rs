@@ -190,8 +190,8 @@ configuration! {
     max_block_bytes: ByteSize = "16MiB";
     /// A tenant's newest spans become a block when the oldest of them has waited this long.
     max_block_age: Duration = "60s";
-    /// Largest write-ahead log. It grows while the object store takes no blocks; when it has this size, and no sooner than
-    /// memory is used up, senders are told to try again later.
+    /// Largest write-ahead log. It grows while the object store takes no blocks; when it has this size, or memory is used
+    /// up before, senders are told to try again later.
     max_wal_bytes: ByteSize = "2GiB";
     /// When nothing has come into a stretch of time for so long after its end, what is left of its blocks is merged.
     compaction_settle: Duration = "10m";
