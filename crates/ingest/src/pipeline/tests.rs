@@ -189,12 +189,15 @@ async fn many_small_requests_are_joined() {
     for span in &spans {
         send(&ingest, std::slice::from_ref(span)).await;
     }
-    // What the joiner may be at in this moment is done here too: one of the two is thrown away.
-    let joiner = Joiner::new(Arc::clone(&ingest.head), Arc::clone(&ingest.budget), Arc::clone(&ingest.order));
-    while joiner.join_next() {}
-    let batches = ingest.live().snapshot(&TenantId::single()).batches.len();
-    // The joiner in the background may be at one more, and has its place when it ends.
-    assert!(batches <= 20, "{batches} batches for {} requests", spans.len());
+    // The joiner works beside: the one there is, since two would take each other's turns.
+    let batches = || ingest.live().snapshot(&TenantId::single()).batches.len();
+    for _ in 0..2_000 {
+        if batches() <= 15 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    assert!(batches() <= 15, "{} batches for {} requests", batches(), spans.len());
     assert_eq!(visible(&ingest).await, ids(&spans));
     ingest.shutdown().await.expect("shuts down");
 }
