@@ -118,8 +118,8 @@ impl Incoming {
         Ok(head.freeze())
     }
 
-    /// The whole body, decompressed. Memory is reserved before it is used, from the declared length if there is one.
-    /// What is left of a refused body is read and thrown away first, within limits.
+    /// The whole body, decompressed. Memory is reserved as it arrives; a body whose declared length has no room is not
+    /// read. What is left of a refused body is read and thrown away first, within limits.
     pub(super) async fn read(
         mut self,
         encoding: Encoding,
@@ -160,9 +160,8 @@ impl Incoming {
         }
         let mut sink = Sink::new(sizes, budget)?;
         sink.expect(declared.unwrap_or_default())?;
-        if encoding == Encoding::Identity {
-            sink.bytes.reserve_exact(usize::try_from(declared.unwrap_or_default()).unwrap_or_default());
-        }
+        // Memory is held for what has arrived: who declares much and sends nothing keeps it from nobody.
+        sink.reservation.resize(0)?;
         let mut decoder = Decoder::new(encoding, sink).map_err(|error| malformed(encoding, &error))?;
         while let Some(chunk) = self.next().await? {
             decoder.write(&chunk).map_err(|error| decoder.explain(encoding, &error))?;

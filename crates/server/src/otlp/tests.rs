@@ -246,6 +246,21 @@ async fn a_body_that_finds_no_memory_is_not_read() {
 }
 
 #[tokio::test]
+async fn a_body_that_stops_holds_memory_for_what_has_arrived() {
+    let (app, _) = app(FakeBackend::default(), |_| {});
+    let (arrived, body) = futures::channel::mpsc::unbounded();
+    let mut request = post(PROTOBUF, "", Body::from_stream(body));
+    request.headers_mut().insert("content-length", "1000000".parse().unwrap());
+    let sending = tokio::spawn(send(http_router(&app), request));
+    arrived.unbounded_send(Ok::<_, std::io::Error>(Bytes::from_static(&[0; 1000]))).unwrap();
+    while app.budget.reserved().bytes() == 0 || app.budget.reserved().bytes() > 1_000_000 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(app.budget.reserved().bytes(), 4 * 1000);
+    sending.abort();
+}
+
+#[tokio::test]
 async fn tenants_are_needed_only_with_multitenancy() {
     let multi = || app(FakeBackend::default(), |config| config.multitenancy = true).0;
     let message = batch(1).encode_to_vec();

@@ -8,6 +8,7 @@ use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
+use tokio_io_timeout::TimeoutStream;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
@@ -19,6 +20,11 @@ const MAX_STREAMS: u32 = 128;
 const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
 /// An HTTP/2 connection is probed after this much silence, and closed if nothing answers.
 const KEEP_ALIVE: Duration = Duration::from_secs(60);
+/// An answer is made as it is sent; this much of it waits in a connection's buffer, on HTTP/1 beside the chunk that made it
+/// full. It is also the longest head of a request.
+const SEND_BUFFER: usize = 64 << 10;
+/// A client that takes nothing of its answer for so long is given up, and the memory of its answer with it.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(60);
 /// Pause after a failed accept, such as for want of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
@@ -65,12 +71,19 @@ async fn connection(
     // Answers are written whole; waiting to fill a segment only delays them. Failure costs latency, nothing else.
     let _ = stream.set_nodelay(true);
     let mut builder = Builder::new(TokioExecutor::new());
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT);
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADER_TIMEOUT)
+        .max_buf_size(SEND_BUFFER);
     builder
         .http2()
         .timer(TokioTimer::new())
         .keep_alive_interval(KEEP_ALIVE)
+        .max_send_buf_size(SEND_BUFFER)
         .max_concurrent_streams(MAX_STREAMS);
+    let mut stream = Box::pin(TimeoutStream::new(stream));
+    stream.as_mut().set_write_timeout_pinned(Some(WRITE_TIMEOUT));
     let served = builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
     let mut served = std::pin::pin!(served);
     let result = tokio::select! {

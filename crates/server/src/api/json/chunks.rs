@@ -1,7 +1,9 @@
 use bytes::Bytes;
 
 /// Text is handed on when this much has gathered.
-const CHUNK_BYTES: usize = 32 * 1024;
+const CHUNK_BYTES: usize = 24 << 10;
+/// Room for that and for most last pieces, so that text is rarely moved.
+const CHUNK_CAPACITY: usize = 32 << 10;
 
 /// Something that is written in pieces.
 pub(super) trait Pieces {
@@ -25,7 +27,7 @@ impl<P: Pieces> Iterator for Chunks<P> {
     type Item = Bytes;
 
     fn next(&mut self) -> Option<Bytes> {
-        let mut text = String::new();
+        let mut text = String::with_capacity(CHUNK_CAPACITY);
         while text.len() < CHUNK_BYTES && self.pieces.write_next(&mut text) {}
         (!text.is_empty()).then(|| Bytes::from(text))
     }
