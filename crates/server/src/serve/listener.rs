@@ -71,11 +71,7 @@ async fn connection(
     // Answers are written whole; waiting to fill a segment only delays them. Failure costs latency, nothing else.
     let _ = stream.set_nodelay(true);
     let mut builder = Builder::new(TokioExecutor::new());
-    builder
-        .http1()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEADER_TIMEOUT)
-        .max_buf_size(SEND_BUFFER);
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT).max_buf_size(SEND_BUFFER);
     builder
         .http2()
         .timer(TokioTimer::new())
