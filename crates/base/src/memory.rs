@@ -117,6 +117,12 @@ impl MemoryBudget {
         self.root().relieve(1, bytes);
     }
 
+    /// Asks whoever does work that can wait, and the largest query, to give memory back for work that cannot.
+    pub fn make_room(&self, bytes: u64) {
+        self.tell_shortage(bytes);
+        self.root().revoke_largest(0, true);
+    }
+
     /// What may be reserved over all holders.
     pub fn limit(&self) -> ByteSize {
         ByteSize::from_bytes(self.limit.load(Ordering::Relaxed))

@@ -3,7 +3,7 @@ use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{Mutex, Notify};
-use vivace_base::{BlockId, DurationHistogram, Holder};
+use vivace_base::{BlockId, DurationHistogram, Holder, Reservation};
 use vivace_model::TenantId;
 use vivace_storage::block::{build_block, store_block};
 use vivace_storage::{Wal, WalRange, limits};
@@ -17,6 +17,9 @@ const TICK: Duration = Duration::from_millis(500);
 /// How long a failed cut is left alone: doubling from the first to the last of these.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LAST_PAUSE: Duration = Duration::from_secs(30);
+/// Queries that hold what a block's build needs are waited for so often, so long each time.
+const ROOM_LOOKS: u32 = 40;
+const ROOM_PAUSE: Duration = Duration::from_millis(25);
 /// Building a block takes about the head's arrays again, sorted, and the file's bytes.
 const BUILD_FACTOR: u64 = 2;
 
@@ -157,14 +160,29 @@ impl Cutter {
         let Some(frozen) = self.head.freeze(tenant) else { return Ok(()) };
         self.count_begun(&frozen);
         let began = self.context.clock.monotonic();
-        // Cutting is what gives memory back.
-        let workspace = self.context.budget.insist(Holder::BlockBuild, build_memory(frozen.bytes));
+        let workspace = self.room_to_build(build_memory(frozen.bytes)).await;
         self.commit_block(tenant, frozen).await?;
         drop(workspace);
         self.head.discard_frozen(tenant);
         self.counters().completed.record(self.context.clock.monotonic().saturating_sub(began));
         self.release_wal().await;
         Ok(())
+    }
+
+    /// Cutting is what gives memory back, so it is never refused; but queries that are under way get a moment to leave
+    /// room for it.
+    async fn room_to_build(&self, bytes: u64) -> Reservation {
+        let budget = &self.context.budget;
+        let workspace = budget.insist(Holder::BlockBuild, bytes);
+        for _ in 0..ROOM_LOOKS {
+            let over = budget.reserved().bytes().saturating_sub(budget.limit().bytes());
+            if over == 0 || budget.reserved_by(Holder::Query).bytes() == 0 {
+                break;
+            }
+            budget.make_room(over);
+            tokio::time::sleep(ROOM_PAUSE).await;
+        }
+        workspace
     }
 
     fn count_begun(&self, frozen: &Frozen) {

@@ -24,7 +24,7 @@ const KEEP_ALIVE: Duration = Duration::from_secs(60);
 /// full. It is also the longest head of a request.
 const SEND_BUFFER: usize = 64 << 10;
 /// A client that takes nothing of its answer for so long is given up, and the memory of its answer with it.
-const WRITE_TIMEOUT: Duration = Duration::from_secs(60);
+const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 /// Pause after a failed accept, such as for want of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
